@@ -1,0 +1,124 @@
+// Package joiner is the headless participant: it logs into a room, follows
+// roomStreamUpdate, plays every stream and publishes the mix.
+//
+// In the straight line it is the first station: packets come in pushed, from
+// the connection's goroutines, and go to whoever [Room.Stream] names. Each
+// room system is a folder below this one (native, livekit, whep) behind the
+// small [System] interface; a System knows one connection, the [Participant]
+// knows reconnecting. Package capture is the caller.
+package joiner
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/pion/rtp"
+)
+
+// Login names the room and who logs in.
+type Login struct {
+	URL      string // of the room system, e.g. ws://127.0.0.1:8080/ws
+	RoomID   string
+	UserID   string
+	UserName string
+	Hidden   bool
+	// Token returns a valid login token. It is called at every login and
+	// when the room system says that the present token will expire.
+	Token func() (string, error)
+}
+
+// User is a user in the room.
+type User struct{ ID, Name string }
+
+// Stream is what a user publishes.
+type Stream struct {
+	ID        string
+	User      User
+	ExtraInfo string
+}
+
+// System is one kind of room: our own, LiveKit, WHEP.
+//
+// Connect logs in and serves one connection: it tells room what happens,
+// publishes what pubs asks for and returns when the connection is over. It
+// never retries. It wraps [ErrPermanent] when trying again is useless. When
+// ctx ends it logs out properly and returns the context's cause. All its
+// goroutines have ended when it returns.
+type System interface {
+	Connect(ctx context.Context, login Login, room Room, pubs *Publications) error
+}
+
+// ErrPermanent marks errors of [System.Connect] that a new connection cannot
+// mend: bad token, kicked, no such room.
+var ErrPermanent = errors.New("permanent")
+
+// Room is told what happens in the room. The calls come from the
+// connection's goroutines, one at a time, and must not block.
+type Room interface {
+	// Event tells a change of state or of users, or the end of a stream.
+	Event(Event)
+	// Stream tells of a stream to play and gets the place where its packets
+	// go; nil means: do not play it.
+	Stream(Stream) Receiver
+}
+
+// Receiver takes what arrives on one stream, in order of arrival, from one
+// goroutine at a time. It must not block and must not keep p or its payload.
+type Receiver interface {
+	Packet(p *rtp.Packet, at time.Time)
+	Report(r SenderReport, at time.Time)
+}
+
+// SenderReport is the publisher's clock as an RTCP sender report tells it
+// (RFC 3550, section 6.4.1).
+type SenderReport struct {
+	SSRC uint32
+	NTP  uint64
+	RTP  uint32
+}
+
+// Event is one of [StateChanged], [UserAdded], [UserRemoved], [StreamRemoved],
+// [StreamChanged].
+type Event interface{ event() }
+
+type (
+	// StateChanged tells the state of the login. Err says why when it is not
+	// Connected.
+	StateChanged struct {
+		State State
+		Err   error
+	}
+	// UserAdded and UserRemoved follow roomUserUpdate.
+	UserAdded struct{ User User }
+	// UserRemoved tells that a user left.
+	UserRemoved struct{ User User }
+	// StreamRemoved tells that a stream ended; its Receiver gets nothing more.
+	StreamRemoved struct {
+		StreamID string
+		Reason   string
+	}
+	// StreamChanged tells a stream's new extra info.
+	StreamChanged struct{ Stream Stream }
+)
+
+func (StateChanged) event()  {}
+func (UserAdded) event()     {}
+func (UserRemoved) event()   {}
+func (StreamRemoved) event() {}
+func (StreamChanged) event() {}
+
+// State is the state of a login as the tutorial names it.
+type State string
+
+// The states of a login:
+//
+//	DISCONNECTED ──► CONNECTING ──► CONNECTED
+//	      ▲               ▲  │          │
+//	      └───────────────┼──┘          │  cut link: CONNECTING again
+//	      (permanent)     └─────────────┘
+const (
+	Disconnected State = "DISCONNECTED"
+	Connecting   State = "CONNECTING"
+	Connected    State = "CONNECTED"
+)
