@@ -1,0 +1,138 @@
+// Package configs is the daemon's configuration: one struct, its defaults,
+// and how a YAML file and the environment set it. Command line flags, which
+// win over both, belong to package cmd. mixdown.example.yaml beside this file
+// documents every key; a test keeps it true.
+package configs
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Config is the configuration of the daemon.
+type Config struct {
+	Listen   string             `yaml:"listen"`   // HTTP: REST, pages, /ws, /whip, /whep
+	UDP      string             `yaml:"udp"`      // media of all rooms
+	Data     string             `yaml:"data"`     // spool, local recordings, keys
+	APIKey   string             `yaml:"apiKey"`   // admin key; empty: made on first start
+	App      App                `yaml:"app"`      // the embedded room service
+	Log      Log                `yaml:"log"`      // to standard error
+	Storages map[string]Storage `yaml:"storages"` // besides "local", which always exists
+}
+
+// App identifies the embedded room service in its tokens. Both are made on
+// first start if they are not set.
+type App struct {
+	ID     uint32 `yaml:"id"`
+	Secret string `yaml:"secret"` // 32 bytes
+}
+
+// Log says what is logged, and how.
+type Log struct {
+	Level  string `yaml:"level"`  // debug, info, warn, error
+	Format string `yaml:"format"` // text, json
+}
+
+// Storage is a bucket for recordings.
+type Storage struct {
+	Type      string `yaml:"type"`     // s3
+	Endpoint  string `yaml:"endpoint"` // URL
+	Region    string `yaml:"region"`
+	Bucket    string `yaml:"bucket"`
+	Prefix    string `yaml:"prefix"` // of every key
+	AccessKey string `yaml:"accessKey"`
+	SecretKey string `yaml:"secretKey"`
+	PathStyle bool   `yaml:"pathStyle"`
+}
+
+// Default is the configuration of a daemon that was told nothing.
+func Default() Config {
+	return Config{
+		Listen: "127.0.0.1:8080",
+		UDP:    ":8443",
+		Data:   "./mixdown-data",
+		Log:    Log{Level: "info", Format: "text"},
+	}
+}
+
+// Load reads the configuration: defaults, then file (none if empty), then the
+// environment as os.Environ gives it.
+func Load(file string, environ []string) (Config, error) {
+	c := Default()
+	if file != "" {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return c, fmt.Errorf("configuration: %w", err)
+		}
+		if err := decode(data, &c); err != nil {
+			return c, fmt.Errorf("configuration %s: %w", file, err)
+		}
+	}
+	if err := fromEnvironment(environ, &c); err != nil {
+		return c, fmt.Errorf("environment: %w", err)
+	}
+	return c, nil
+}
+
+var storageName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
+
+// Validate says everything that is wrong with the configuration, by key.
+func (c Config) Validate() error {
+	var errs []error
+	bad := func(key, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
+	}
+	for key, addr := range map[string]string{"listen": c.Listen, "udp": c.UDP} {
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			bad(key, "%q is not host:port", addr)
+		}
+	}
+	if c.Data == "" {
+		bad("data", "needs a folder")
+	}
+	if c.App.Secret != "" && len(c.App.Secret) != 32 {
+		bad("app.secret", "needs 32 bytes, has %d", len(c.App.Secret))
+	}
+	if (c.App.ID == 0) != (c.App.Secret == "") {
+		bad("app", "id and secret go together")
+	}
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
+		bad("log.level", "%q is not one of debug, info, warn, error", c.Log.Level)
+	}
+	if c.Log.Format != "text" && c.Log.Format != "json" {
+		bad("log.format", "%q is not one of text, json", c.Log.Format)
+	}
+	for name, s := range c.Storages {
+		key := "storages." + name
+		if !storageName.MatchString(name) || name == "local" {
+			bad(key, "a storage's name needs 1 to 32 of a-z 0-9 - and is not local")
+		}
+		for _, problem := range s.problems() {
+			bad(key+"."+problem[0], "%s", problem[1])
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// problems lists key and text of what is wrong.
+func (s Storage) problems() (all [][2]string) {
+	if s.Type != "s3" {
+		all = append(all, [2]string{"type", fmt.Sprintf("%q is not known; known is s3", s.Type)})
+	}
+	if u, err := url.Parse(s.Endpoint); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		all = append(all, [2]string{"endpoint", fmt.Sprintf("%q is not an http or https URL", s.Endpoint)})
+	}
+	for key, v := range map[string]string{"bucket": s.Bucket, "accessKey": s.AccessKey, "secretKey": s.SecretKey} {
+		if strings.TrimSpace(v) == "" {
+			all = append(all, [2]string{key, "is not set"})
+		}
+	}
+	slices.SortFunc(all, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
+	return all
+}

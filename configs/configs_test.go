@@ -1,0 +1,99 @@
+package configs_test
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"mixdown/configs"
+)
+
+// TestExample holds the example to the struct: it decodes strictly, names
+// every key, and shows the defaults.
+func TestExample(t *testing.T) {
+	c, err := configs.Load("mixdown.example.yaml", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Validate(); err != nil {
+		t.Errorf("the example is not valid: %v", err)
+	}
+	if len(c.Storages) != 1 {
+		t.Errorf("the example has %d storages, want 1", len(c.Storages))
+	}
+	c.Storages = nil
+	if want := configs.Default(); !reflect.DeepEqual(c, want) {
+		t.Errorf("the example says %+v, the defaults are %+v", c, want)
+	}
+	text, err := os.ReadFile("mixdown.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, typ := range []reflect.Type{reflect.TypeFor[configs.Config](), reflect.TypeFor[configs.App](), reflect.TypeFor[configs.Log](), reflect.TypeFor[configs.Storage]()} {
+		for i := range typ.NumField() {
+			if key := typ.Field(i).Tag.Get("yaml"); !strings.Contains(string(text), key+":") {
+				t.Errorf("the example does not show %s of %s", key, typ.Name())
+			}
+		}
+	}
+}
+
+func TestOrder(t *testing.T) {
+	file := write(t, "listen: 127.0.0.1:1\nlog: {level: warn}\nstorages: {a: {type: s3, bucket: x}}\n")
+	c, err := configs.Load(file, []string{
+		"MIXDOWN_LOG_LEVEL=debug", "MIXDOWN_APP_ID=7", "MIXDOWN_STORAGES_A_SECRET_KEY=s", "MIXDOWN_STORAGES_COLD_STORE_PATH_STYLE=true",
+		"MIXDOWN_TOOLS=/nowhere", "PATH=/bin",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := configs.Default()
+	want.Listen, want.Log.Level, want.App.ID = "127.0.0.1:1", "debug", 7
+	want.Storages = map[string]configs.Storage{
+		"a":          {Type: "s3", Bucket: "x", SecretKey: "s"},
+		"cold-store": {PathStyle: true},
+	}
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("got %+v, want %+v", c, want)
+	}
+}
+
+func TestErrorsNameKeyAndNearest(t *testing.T) {
+	for _, tt := range []struct{ yaml, env, want string }{
+		{yaml: "lissen: x", want: "line 1: there is no key lissen; did you mean listen?"},
+		{yaml: "log:\n  levle: x", want: "line 2: there is no key log.levle; did you mean log.level?"},
+		{yaml: "storages: {a: {buckt: x}}", want: "no key storages.a.buckt; did you mean storages.a.bucket?"},
+		{yaml: "listen: [", want: "yaml"},
+		{env: "MIXDOWN_LISTN=x", want: "MIXDOWN_LISTN is not known; did you mean MIXDOWN_LISTEN?"},
+		{env: "MIXDOWN_APP_ID=many", want: `"many" is not a number`},
+		{env: "MIXDOWN_STORAGES_A_PATHSTYLE=x", want: "a storage has the keys"},
+	} {
+		_, err := configs.Load(write(t, tt.yaml), []string{tt.env})
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("yaml %q, environment %q: got %v, want %q", tt.yaml, tt.env, err, tt.want)
+		}
+	}
+}
+
+func TestValidateNamesEveryProblem(t *testing.T) {
+	c := configs.Default()
+	c.Listen, c.App.Secret, c.Log.Level = "8080", "short", "loud"
+	c.Storages = map[string]configs.Storage{"local": {Type: "ftp"}}
+	err := c.Validate()
+	for _, want := range []string{"listen:", "app.secret:", "app:", "log.level:", "storages.local:", "storages.local.type:", "storages.local.bucket:"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Validate() = %v, want a word on %s", err, want)
+		}
+	}
+}
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "mixdown.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}

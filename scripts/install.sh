@@ -1,0 +1,86 @@
+#!/bin/sh
+# Installs what this repository needs beyond Go, on Debian 12 (bookworm) and 13
+# (trixie), and nothing that is there already.
+#
+#	scripts/install.sh         what building and `make demo` need
+#	scripts/install.sh test    also what `make test` needs
+#
+# It changes nothing but Debian packages (as root, or through sudo) and .cache
+# in the repository. It is quick when all is there: no network is touched then.
+set -eu
+
+repo=$(cd "$(dirname "$0")/.." && pwd)
+versitygw=v1.8.0 # the S3 server of the tests
+
+die() {
+	echo "install: $*" >&2
+	exit 1
+}
+
+case "${1:-demo}" in
+demo | test) what=${1:-demo} ;;
+*) die "unknown argument '$1', want nothing or 'test'" ;;
+esac
+
+missing=
+program() { command -v "$1" >/dev/null || missing="$missing $2"; } # COMMAND PACKAGE
+library() { dpkg -s "$1" 2>/dev/null | grep -q '^Status: install ok installed' || missing="$missing $1"; }
+
+packages() {
+	program gcc gcc
+	program pkg-config pkgconf
+	library libc6-dev
+	library libopus-dev
+	# Only a build without the tag nolibopusfile links it: a plain `go build`.
+	library libopusfile-dev
+	library ca-certificates
+	if [ "$what" = test ]; then
+		program chromium chromium
+		program ffmpeg ffmpeg
+		program node nodejs
+		program opusinfo opus-tools
+		program sox sox
+		library libsox-fmt-all
+	fi
+}
+
+install_packages() {
+	as_root=
+	if [ "$(id -u)" != 0 ]; then
+		command -v sudo >/dev/null || die "these packages are missing, and there is no sudo; as root: apt-get install$missing"
+		as_root="sudo"
+	fi
+	echo "install: Debian packages:$missing"
+	# With old lists this fails on packages that were replaced since, hence the
+	# second try.
+	apt="$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install"
+	# shellcheck disable=SC2086 # words are packages
+	$apt $missing >/dev/null 2>&1 && return
+	$as_root apt-get -qq update || echo "install: apt-get update had errors" >&2
+	# shellcheck disable=SC2086
+	$apt $missing >/dev/null || die "could not install:$missing"
+}
+
+# With an older Go, from 1.21 on, the go command may fetch the right one by
+# itself; it is asked in the repository, where go.mod says what that is.
+check_go() {
+	command -v go >/dev/null || die "Go is missing; go.mod says which one: https://go.dev/dl"
+	(cd "$repo" && go version >/dev/null) || die "this Go cannot build the repository; go.mod says which one can: https://go.dev/dl"
+}
+
+install_versitygw() {
+	bin="$repo/.cache/bin"
+	go version -m "$bin/versitygw" 2>/dev/null | grep -q "versity/versitygw[[:space:]]$versitygw" && return
+	echo "install: versitygw $versitygw"
+	mkdir -p "$bin"
+	# Outside of the repository: its go.mod has no say in this.
+	(cd / && CGO_ENABLED=0 GOFLAGS= GOBIN="$bin" go install "github.com/versity/versitygw/cmd/versitygw@$versitygw") ||
+		die "could not build versitygw $versitygw"
+}
+
+command -v dpkg >/dev/null && command -v apt-get >/dev/null ||
+	die "this is no Debian; install by hand what stands under packages() in $0"
+packages
+[ -z "$missing" ] || install_packages
+check_go
+[ "$what" = demo ] || install_versitygw
