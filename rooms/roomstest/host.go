@@ -1,0 +1,187 @@
+package roomstest
+
+import (
+	"context"
+	"encoding/binary"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mixdown/joiner"
+	"mixdown/joiner/native"
+)
+
+// Host is a client's machine: one link, one joiner.System for any number of
+// participants.
+type Host struct {
+	Link   *Link
+	System *native.System
+	// HTTP reaches the Bed's server over the link.
+	HTTP *http.Client
+
+	mu      sync.Mutex
+	streams []net.Conn
+}
+
+// Host makes a machine with a perfect link.
+func (b *Bed) Host() *Host {
+	b.t.Helper()
+	b.mu.Lock()
+	b.hosts++
+	number := b.hosts + 1
+	b.mu.Unlock()
+	h := &Host{Link: newLink()}
+	log := b.Log.With("host", strconv.Itoa(number))
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return b.dial(ctx, h) }}
+	h.HTTP = &http.Client{Transport: transport}
+	var port atomic.Int32
+	h.System = native.New(native.Config{
+		Listen: func() (net.PacketConn, error) {
+			return b.network.listen(address(number, 5000+int(port.Add(1))), h.Link), nil
+		},
+		Net:        b.machine,
+		HTTPClient: h.HTTP,
+		Log:        log,
+	})
+	b.t.Cleanup(transport.CloseIdleConnections)
+	return h
+}
+
+func (b *Bed) dial(ctx context.Context, h *Host) (net.Conn, error) {
+	b.mu.Lock()
+	s := b.server
+	b.mu.Unlock()
+	if s == nil {
+		_, cut, _ := h.Link.stream()
+		if cut {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		return nil, errRefused
+	}
+	c, err := s.listener.dial(ctx, h.Link)
+	if err == nil {
+		h.mu.Lock()
+		h.streams = append(h.streams, c)
+		h.mu.Unlock()
+	}
+	return c, err
+}
+
+// drop loses what waits in the host's streams, with the streams.
+func (h *Host) drop() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, c := range h.streams {
+		s := c.(*stream)
+		s.in.update(func() { s.in.queue, s.in.ended = nil, true })
+		s.out.update(func() { s.out.queue, s.out.broken = nil, true })
+	}
+	h.streams = nil
+}
+
+// FrameTime is what a packet of a [Speaker] lasts, in time and in samples.
+const (
+	FrameTime    = 20 * time.Millisecond
+	FrameSamples = 960
+)
+
+// Speaker is a participant on a Host of its own who publishes one stream.
+type Speaker struct {
+	*Host
+	StreamID    string
+	Publication *joiner.Publication
+	// Payload makes the packet of frame number n (0 is the first); nil is
+	// [Numbered]. Set it before the first Say.
+	Payload func(n int64) []byte
+
+	start  time.Time
+	frame  int64
+	end    context.CancelFunc
+	ended  chan struct{}
+	result error
+}
+
+// Speaker logs a user in who publishes the stream userID + "-voice". The call
+// returns when the stream can be heard.
+func (b *Bed) Speaker(roomID, userID string) *Speaker {
+	b.t.Helper()
+	h := b.Host()
+	s := &Speaker{Host: h, StreamID: userID + "-voice", Payload: Numbered, ended: make(chan struct{})}
+	pubs := new(joiner.Publications)
+	s.Publication = pubs.Add(s.StreamID, "", 1)
+	p := joiner.NewParticipant(h.System, b.Login(roomID, userID, false), deaf{}, pubs, nil, b.Log.With("host", userID))
+	ctx, cancel := context.WithCancel(context.WithoutCancel(b.t.Context()))
+	s.end = cancel
+	go func() {
+		defer close(s.ended)
+		s.result = p.Run(ctx)
+	}()
+	b.t.Cleanup(s.Leave)
+	for deadline := time.Now().Add(10 * time.Second); !s.Publication.Stats().Published; {
+		if time.Now().After(deadline) {
+			b.t.Fatalf("speaker %s is not published: %v", userID, s.Publication.Stats().Err)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	s.start = time.Now()
+	return s
+}
+
+// Say sends a packet every 20 ms for d of virtual time. Between two calls the
+// speaker is silent, as with DTX: the positions go on with the clock.
+func (s *Speaker) Say(d time.Duration) {
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		now := int64(time.Since(s.start) / FrameTime)
+		s.frame = max(s.frame, now)
+		payload := s.Payload(s.frame)
+		// While the link is down the packet is counted as dropped, which is
+		// what a test looks at.
+		_ = s.Publication.WritePacket(joiner.OutPacket{Pos: s.frame * FrameSamples, Samples: FrameSamples, Level: 30, Payload: payload})
+		s.frame++
+		time.Sleep(time.Until(s.start.Add(time.Duration(s.frame) * FrameTime)))
+	}
+}
+
+// Frames is the number of the next packet.
+func (s *Speaker) Frames() int64 { return s.frame }
+
+// Leave logs the speaker out and waits for it.
+func (s *Speaker) Leave() {
+	s.end()
+	<-s.ended
+}
+
+// Ended is closed when the speaker's login is over; Err says why then.
+func (s *Speaker) Ended() <-chan struct{} { return s.ended }
+
+// Err is why the speaker's login ended.
+func (s *Speaker) Err() error {
+	<-s.ended
+	return s.result
+}
+
+// Numbered is a payload that is no audio but tells its number: see [Number].
+func Numbered(n int64) []byte {
+	b := make([]byte, 40)
+	b[0] = 0xf8 // a CELT frame of 20 ms, so that parsers of the first byte are content
+	binary.BigEndian.PutUint64(b[1:], uint64(n))
+	return b
+}
+
+// Number reads the number of a payload that [Numbered] made.
+func Number(payload []byte) int64 {
+	if len(payload) < 9 {
+		return -1
+	}
+	return int64(binary.BigEndian.Uint64(payload[1:]))
+}
+
+// deaf is a room of which nothing is played.
+type deaf struct{}
+
+func (deaf) Event(joiner.Event)                   {}
+func (deaf) Stream(joiner.Stream) joiner.Receiver { return nil }
