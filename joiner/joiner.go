@@ -29,20 +29,25 @@ type Login struct {
 }
 
 // User is a user in the room.
-type User struct{ ID, Name string }
+type User struct {
+	ID   string `json:"userID"`
+	Name string `json:"userName"`
+}
 
 // Stream is what a user publishes.
 type Stream struct {
-	ID        string
-	User      User
-	ExtraInfo string
+	ID        string `json:"streamID"`
+	User      User   `json:"user"`
+	ExtraInfo string `json:"extraInfo"`
 }
 
 // System is one kind of room: our own, LiveKit, WHEP.
 //
 // Connect logs in and serves one connection: it tells room what happens,
 // publishes what pubs asks for and returns when the connection is over. It
-// never retries. It wraps [ErrPermanent] when trying again is useless. When
+// never retries. It tells the users and streams that are there at login before
+// CONNECTED, so that the [Participant] knows by then what went away since the
+// last connection. It wraps [ErrPermanent] when trying again is useless. When
 // ctx ends it logs out properly and returns the context's cause. All its
 // goroutines have ended when it returns.
 type System interface {
@@ -65,8 +70,10 @@ type Room interface {
 
 // Receiver takes what arrives on one stream, in order of arrival, from one
 // goroutine at a time. It must not block and must not keep p or its payload.
+// Level is the packet's audio level as RFC 6464 gives it (-dBov, 0 to 127), or
+// playout.NoLevel (0xff) when the packet carries none.
 type Receiver interface {
-	Packet(p *rtp.Packet, at time.Time)
+	Packet(p *rtp.Packet, level uint8, at time.Time)
 	Report(r SenderReport, at time.Time)
 }
 

@@ -1,0 +1,171 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"mixdown/capture"
+)
+
+type captureInput struct {
+	ID   string `path:"id" maxLength:"64" doc:"The caller's id of the capture."`
+	Body capture.Spec
+}
+
+type newCaptureInput struct{ Body capture.Spec }
+
+type captureID struct {
+	ID string `path:"id" maxLength:"64"`
+}
+
+type captureOutput struct {
+	Status int
+	Body   capture.Status
+}
+
+type captureFilter struct {
+	State  string `query:"state" doc:"Only captures in this state."`
+	Room   string `query:"room" doc:"Only captures of this room."`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+	Cursor string `query:"cursor" doc:"nextCursor of the page before."`
+}
+
+type captureList struct {
+	Body struct {
+		Captures   []capture.Status `json:"captures"`
+		NextCursor string           `json:"nextCursor,omitempty" doc:"Missing on the last page."`
+	}
+}
+
+type liveInput struct {
+	ID     string   `path:"id" maxLength:"64"`
+	Stream string   `query:"stream" doc:"Only this stream."`
+	Except []string `query:"except" doc:"Everything but these streams: a mix-minus."`
+}
+
+func (s *server) captureRoutes() {
+	register(s, http.MethodPut, "/v1/captures/{id}", "put-capture", "Start a capture under your own id; repeating is harmless",
+		func(_ context.Context, in *captureInput) (*captureOutput, error) { return s.start(in.ID, in.Body) })
+	register(s, http.MethodPost, "/v1/captures", "post-capture", "Start a capture",
+		func(_ context.Context, in *newCaptureInput) (*captureOutput, error) { return s.start("", in.Body) })
+	register(s, http.MethodGet, "/v1/captures", "list-captures", "List captures, newest first", s.listCaptures)
+	register(s, http.MethodGet, "/v1/captures/{id}", "get-capture", "Show a capture", s.getCapture)
+	register(s, http.MethodPost, "/v1/captures/{id}/stop", "stop-capture", "Stop a capture; answers when the recording is sealed locally", s.stopCapture)
+	huma.Register(s.api, huma.Operation{
+		OperationID: "listen", Method: http.MethodGet, Path: "/v1/captures/{id}/live",
+		Summary:   "Listen: the mix as never-ending Ogg Opus",
+		Responses: map[string]*huma.Response{"200": {Description: "Ogg Opus", Content: map[string]*huma.MediaType{"audio/ogg": {}}}},
+	}, s.listen)
+}
+
+func (s *server) start(id string, spec capture.Spec) (*captureOutput, error) {
+	c, created, err := s.Captures.Start(id, spec)
+	if err != nil {
+		return nil, problemOf(err)
+	}
+	status := http.StatusOK
+	if created {
+		status = http.StatusCreated
+	}
+	return &captureOutput{status, c.Status()}, nil
+}
+
+func (s *server) getCapture(_ context.Context, in *captureID) (*captureOutput, error) {
+	c, err := s.Captures.Get(in.ID)
+	if err != nil {
+		return nil, problemOf(err)
+	}
+	return &captureOutput{http.StatusOK, c.Status()}, nil
+}
+
+func (s *server) stopCapture(ctx context.Context, in *captureID) (*captureOutput, error) {
+	c, err := s.Captures.Get(in.ID)
+	if err != nil {
+		return nil, problemOf(err)
+	}
+	if err := c.Stop(ctx); err != nil {
+		return nil, problemOf(err)
+	}
+	return &captureOutput{http.StatusOK, c.Status()}, nil
+}
+
+func (s *server) listCaptures(_ context.Context, in *captureFilter) (*captureList, error) {
+	all := s.Captures.List()
+	slices.Reverse(all)
+	out := &captureList{}
+	out.Body.Captures = []capture.Status{}
+	skipping := in.Cursor != ""
+	for _, c := range all {
+		st := c.Status()
+		if skipping {
+			skipping = st.ID != in.Cursor
+			continue
+		}
+		if (in.State != "" && string(st.State) != in.State) || (in.Room != "" && st.Room.RoomID != in.Room) {
+			continue
+		}
+		if len(out.Body.Captures) == in.Limit {
+			out.Body.NextCursor = out.Body.Captures[in.Limit-1].ID
+			break
+		}
+		out.Body.Captures = append(out.Body.Captures, st)
+	}
+	if skipping {
+		return nil, newProblem(http.StatusBadRequest, "bad_cursor", "cursor %q is not from a list of captures", in.Cursor)
+	}
+	return out, nil
+}
+
+// listen streams until the listener goes away or the capture ends.
+func (s *server) listen(_ context.Context, in *liveInput) (*huma.StreamResponse, error) {
+	c, err := s.Captures.Get(in.ID)
+	if err != nil {
+		return nil, problemOf(err)
+	}
+	sel := capture.Selection{Stream: in.Stream, Except: in.Except}
+	if err := c.CanListen(sel); err != nil {
+		return nil, listenProblem(err)
+	}
+	return &huma.StreamResponse{Body: func(ctx huma.Context) {
+		r, w := humago.Unwrap(ctx)
+		w.Header().Set("Content-Type", "audio/ogg")
+		w.Header().Set("Cache-Control", "no-store")
+		out := &flushWriter{w, http.NewResponseController(w)}
+		if err := c.Listen(r.Context(), sel, out); err != nil && r.Context().Err() == nil {
+			s.Log.Debug("live stream ended", "capture", in.ID, "err", err)
+		}
+	}}, nil
+}
+
+func listenProblem(err error) error {
+	if errors.Is(err, capture.ErrEnded) {
+		return newProblem(http.StatusConflict, "capture_ended", "%s; its files are under /v1/recordings", err)
+	}
+	return problemOf(err)
+}
+
+// flushWriter sends every write at once, and gives up on listeners that do
+// not read for a while.
+type flushWriter struct {
+	w http.ResponseWriter
+	c *http.ResponseController
+}
+
+// Write implements io.Writer.
+func (f *flushWriter) Write(b []byte) (int, error) {
+	_ = f.c.SetWriteDeadline(deadline()) // not supported: no deadline
+	n, err := f.w.Write(b)
+	if err != nil {
+		return n, err
+	}
+	return n, f.c.Flush()
+}
+
+// bearer is the key of an Authorization header.
+func bearer(header string) (string, bool) { return strings.CutPrefix(header, "Bearer ") }

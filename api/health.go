@@ -1,0 +1,99 @@
+package api
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"fmt"
+	"net"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"mixdown/capture"
+)
+
+// healthRoutes adds what operators' machines ask. They need no key on
+// loopback.
+func (s *server) healthRoutes(mux *http.ServeMux) {
+	mux.Handle("GET /healthz", s.local(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(w, "ok")
+	}))
+	mux.Handle("GET /readyz", s.local(func(w http.ResponseWriter, _ *http.Request) {
+		if err := s.Ready(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ready")
+	}))
+	s.Metrics.MustRegister(&collector{s})
+	metrics := promhttp.HandlerFor(s.Metrics, promhttp.HandlerOpts{})
+	mux.Handle("GET /metrics", s.local(metrics.ServeHTTP))
+}
+
+// local lets requests from this machine through without a key.
+func (s *server) local(f http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, _ := net.SplitHostPort(r.RemoteAddr)
+		given, ok := bearer(r.Header.Get("Authorization"))
+		sum := sha256.Sum256([]byte(given))
+		keyed := ok && subtle.ConstantTimeCompare(sum[:], s.keySum[:]) == 1
+		if ip := net.ParseIP(host); !keyed && (ip == nil || !ip.IsLoopback()) {
+			http.Error(w, "this needs an API key from another machine", http.StatusUnauthorized)
+			return
+		}
+		f(w, r)
+	})
+}
+
+// collector reads the daemon's counters when Prometheus asks.
+type collector struct{ s *server }
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("mixdown_"+name, help, labels, nil)
+}
+
+// Describe implements prometheus.Collector: the metrics are unchecked, for
+// their labels come and go.
+func (c *collector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	counter := func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
+	}
+	states := map[capture.State]int{}
+	streams, trouble := 0, 0
+	for _, cap := range c.s.Captures.List() {
+		st := cap.Status()
+		states[st.State]++
+		if st.Trouble != "" {
+			trouble++
+		}
+		if st.State.Ended() {
+			continue
+		}
+		for _, s := range st.Streams {
+			if s.Present {
+				streams++
+			}
+		}
+	}
+	for _, state := range capture.States() {
+		gauge(desc("captures", "Captures by state.", "state"), float64(states[state]), string(state))
+	}
+	gauge(desc("captures_in_trouble", "Captures that an operator must help."), float64(trouble))
+	gauge(desc("captured_streams", "Streams that captures hear now."), float64(streams))
+	gauge(desc("rooms", "Open rooms of the embedded room service."), float64(len(c.s.Rooms.Rooms())))
+	for bucket, st := range c.s.Uploads() {
+		gauge(desc("upload_pending_files", "Objects in the spool that wait for a storage.", "storage"), float64(st.Pending), bucket)
+		gauge(desc("upload_pending_bytes", "Their size.", "storage"), float64(st.Bytes), bucket)
+		gauge(desc("upload_oldest_seconds", "How long the oldest of them has waited.", "storage"), st.Oldest.Seconds(), bucket)
+		counter(desc("uploads_total", "Objects that arrived in a storage.", "storage"), float64(st.Uploaded), bucket)
+		counter(desc("upload_conflicts_total", "Objects that another content kept out; each needs an operator.", "storage"), float64(st.Conflicts), bucket)
+		counter(desc("upload_failures_total", "Tries that failed.", "storage"), float64(st.Failures), bucket)
+	}
+}

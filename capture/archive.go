@@ -1,0 +1,257 @@
+package capture
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"strings"
+
+	"mixdown/encoder"
+	"mixdown/mixer/pcm"
+	"mixdown/storage"
+)
+
+// archive knows every segment of one recording: which are open and which are
+// sealed. Its log is a file of JSON lines; a segment is logged, with its hash
+// and its place in the chain, before the uploader can see it, so no crash can
+// leave a segment in a bucket that the archive does not know.
+type archive struct {
+	spool   *storage.Spool
+	base    string // <roomID>/<captureID>
+	clock   clock
+	log     *os.File
+	sealed  storage.Manifest // its Segments and their chain
+	open    map[openSegment]*segmentFile
+	outputs map[string]*progress
+}
+
+type openSegment struct {
+	output string
+	index  int
+}
+
+// progress is how far one output is sealed.
+type progress struct {
+	output  storage.Output
+	index   int   // of the last sealed segment
+	end     int64 // sample at which it ends
+	started bool  // a segment is sealed
+}
+
+// archiveLine is one line of the log.
+type archiveLine struct {
+	Output  *storage.Output  `json:"output,omitempty"` // an output begins
+	Sealed  *storage.Segment `json:"sealed,omitempty"`
+	Buckets []string         `json:"buckets,omitempty"` // where the sealed segment goes
+}
+
+// openArchive reads the log of a recording, or starts it, and finishes what a
+// crash interrupted between sealing and publishing a segment.
+func openArchive(spool *storage.Spool, file, base string, c clock) (*archive, error) {
+	log, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the list of segments: %w", err)
+	}
+	a := &archive{spool: spool, base: base, clock: c, log: log, open: map[openSegment]*segmentFile{}, outputs: map[string]*progress{}}
+	if err := a.load(); err != nil {
+		log.Close()
+		return nil, fmt.Errorf("read the list of segments %s: %w", file, err)
+	}
+	return a, nil
+}
+
+// load reads the log up to its last whole line and cuts the rest.
+func (a *archive) load() error {
+	data, err := io.ReadAll(a.log)
+	if err != nil {
+		return err
+	}
+	whole := bytes.LastIndexByte(data, '\n') + 1
+	if err := a.log.Truncate(int64(whole)); err != nil {
+		return err
+	}
+	if _, err := a.log.Seek(int64(whole), io.SeekStart); err != nil {
+		return err
+	}
+	lines := bufio.NewScanner(bytes.NewReader(data[:whole]))
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var l archiveLine
+		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
+			return err
+		}
+		if l.Output != nil {
+			a.outputs[l.Output.ID] = &progress{output: *l.Output}
+		}
+		if l.Sealed != nil {
+			a.note(*l.Sealed)
+			if err := a.republish(l); err != nil {
+				return err
+			}
+		}
+	}
+	return lines.Err()
+}
+
+// republish hands a sealed segment to the uploader if a crash came before it
+// could be.
+func (a *archive) republish(l archiveLine) error {
+	key := path.Join(a.base, l.Sealed.Path)
+	f, err := a.spool.OpenPart(key)
+	if err != nil {
+		return nil // published: the rule
+	}
+	sealed, err := f.Seal()
+	if err != nil {
+		return err
+	}
+	if hex.EncodeToString(sealed.SHA256[:]) != l.Sealed.SHA256 {
+		return fmt.Errorf("segment %s on disk is not the one that was sealed", l.Sealed.Path)
+	}
+	return f.Publish(l.Buckets)
+}
+
+func (a *archive) note(s storage.Segment) {
+	a.sealed.Segments = append(a.sealed.Segments, s)
+	p := a.outputs[s.Output]
+	if p == nil {
+		p = &progress{}
+		a.outputs[s.Output] = p
+	}
+	p.started = true
+	p.index, p.end = s.Index, s.StartSample+s.Samples
+}
+
+// store gives an output its place in the archive.
+func (a *archive) store(o storage.Output, dir string) (*outputStore, error) {
+	ext, _ := encoder.Ext(o.Format)
+	if a.outputs[o.ID] == nil {
+		if err := a.write(archiveLine{Output: &o}); err != nil {
+			return nil, err
+		}
+		a.outputs[o.ID] = &progress{output: o}
+	}
+	return &outputStore{a: a, progress: a.outputs[o.ID], dir: dir, ext: strings.TrimPrefix(ext, ".")}, nil
+}
+
+func (a *archive) write(l archiveLine) error {
+	line, err := json.Marshal(l)
+	if err != nil {
+		return err
+	}
+	if _, err := a.log.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("write the list of segments: %w", err)
+	}
+	if err := a.log.Sync(); err != nil {
+		return fmt.Errorf("write the list of segments: %w", err)
+	}
+	return nil
+}
+
+// settle is how long decoders, encoder and limiter need to find back to the
+// state that they had: 1.5 s by measurement.
+const settle = 2 * pcm.Rate
+
+// covers says that the timeline can be rebuilt from a checkpoint: everything
+// not sealed begins long enough after it.
+func (a *archive) covers(checkpoint []byte) bool {
+	var s struct {
+		Frame int64 `json:"frame"`
+	}
+	if json.Unmarshal(checkpoint, &s) != nil {
+		return false
+	}
+	if s.Frame == 0 {
+		return true
+	}
+	for _, f := range a.open {
+		if f.start < s.Frame*pcm.FrameSize+settle {
+			return false
+		}
+	}
+	for _, p := range a.outputs {
+		if p.output.What == "mix" && p.end < s.Frame*pcm.FrameSize {
+			return false
+		}
+	}
+	return true
+}
+
+// abandon lets go of the files of a timeline that is made anew.
+func (a *archive) abandon() {
+	for _, f := range a.open {
+		_ = f.Close() // it is rendered again
+	}
+	clear(a.open)
+}
+
+func (a *archive) close() error { return a.log.Close() }
+
+// outputStore is the encoder.Store of one output.
+type outputStore struct {
+	a        *archive
+	progress *progress
+	dir, ext string
+}
+
+// segmentFile is a segment's file in the spool and its path in the recording.
+type segmentFile struct {
+	*storage.File
+	path  string
+	start int64 // sample
+}
+
+// Create implements encoder.Store.
+func (o *outputStore) Create(s encoder.Segment) (encoder.File, error) {
+	name := fmt.Sprintf("%06d-%s.%s", s.Index, o.a.clock.sample(s.Start).Format("20060102T150405.000Z"), o.ext)
+	p := path.Join(o.dir, name)
+	key := path.Join(o.a.base, p)
+	if part, err := o.a.spool.OpenPart(key); err == nil {
+		// What an earlier timeline had of this segment: it is written again,
+		// from the same records.
+		if err := part.Abort(); err != nil {
+			return nil, err
+		}
+	}
+	f, err := o.a.spool.Create(key)
+	if err != nil {
+		return nil, err
+	}
+	file := &segmentFile{f, p, s.Start}
+	o.a.open[openSegment{o.progress.output.ID, s.Index}] = file
+	return file, nil
+}
+
+// Commit implements encoder.Store: seal, log, publish, in this order.
+func (o *outputStore) Commit(file encoder.File, s encoder.Segment) error {
+	f := file.(*segmentFile)
+	sealed, err := f.Seal()
+	if err != nil {
+		return err
+	}
+	entry := storage.Segment{
+		Path:        f.path,
+		Output:      o.progress.output.ID,
+		Index:       s.Index,
+		Start:       o.a.clock.sample(s.Start),
+		StartSample: s.Start,
+		Samples:     s.Samples,
+	}
+	next := storage.Manifest{Segments: o.a.sealed.Segments}
+	if err := next.Append(entry, sealed); err != nil {
+		return err
+	}
+	entry = next.Segments[len(next.Segments)-1]
+	buckets := o.progress.output.Storage
+	if err := o.a.write(archiveLine{Sealed: &entry, Buckets: buckets}); err != nil {
+		return err
+	}
+	o.a.note(entry)
+	delete(o.a.open, openSegment{o.progress.output.ID, s.Index})
+	return f.Publish(buckets)
+}

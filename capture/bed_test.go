@@ -1,0 +1,355 @@
+package capture_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pion/rtp"
+
+	"mixdown/capture"
+	"mixdown/encoder"
+	"mixdown/encoder/encodertest"
+	"mixdown/encoder/opus"
+	"mixdown/joiner"
+	"mixdown/mixer/pcm"
+	"mixdown/mixer/pcm/pcmtest"
+	"mixdown/storage"
+	"mixdown/storage/file"
+)
+
+// stage is a room system of which a test is the director: it decides who
+// speaks, when the link is cut and what gets lost. Time is the bubble's.
+type stage struct {
+	mu      sync.Mutex
+	cut     bool
+	rooms   map[joiner.Room]context.CancelCauseFunc
+	players map[string]*player
+	users   []joiner.User
+}
+
+// player is one stream on the stage.
+type player struct {
+	stream    joiner.Stream
+	receivers map[joiner.Room]joiner.Receiver
+	ssrc      uint32
+}
+
+func newStage() *stage {
+	return &stage{rooms: map[joiner.Room]context.CancelCauseFunc{}, players: map[string]*player{}}
+}
+
+var errCut = errors.New("the link is cut")
+
+// Connect implements joiner.System.
+func (s *stage) Connect(ctx context.Context, _ joiner.Login, room joiner.Room, _ *joiner.Publications) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	s.mu.Lock()
+	if s.cut {
+		s.mu.Unlock()
+		return errCut
+	}
+	s.rooms[room] = cancel
+	for _, u := range s.users {
+		room.Event(joiner.UserAdded{User: u})
+	}
+	for _, p := range s.players {
+		p.receivers[room] = room.Stream(p.stream)
+	}
+	room.Event(joiner.StateChanged{State: joiner.Connected})
+	s.mu.Unlock()
+	<-ctx.Done()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.rooms, room)
+	for _, p := range s.players {
+		delete(p.receivers, room)
+	}
+	return context.Cause(ctx)
+}
+
+// link cuts the recorder's link or mends it.
+func (s *stage) link(up bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cut = !up
+	if s.cut {
+		for _, cancel := range s.rooms {
+			cancel(errCut)
+		}
+	}
+}
+
+// enter brings a stream into the room, leave takes it out.
+func (s *stage) enter(id, user string, ssrc uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := joiner.User{ID: user, Name: user}
+	if !slices.Contains(s.users, u) {
+		s.users = append(s.users, u)
+		for room := range s.rooms {
+			room.Event(joiner.UserAdded{User: u})
+		}
+	}
+	p := &player{joiner.Stream{ID: id, User: u}, map[joiner.Room]joiner.Receiver{}, ssrc}
+	s.players[id] = p
+	for room := range s.rooms {
+		p.receivers[room] = room.Stream(p.stream)
+	}
+}
+
+func (s *stage) leave(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.players, id)
+	for room := range s.rooms {
+		room.Event(joiner.StreamRemoved{StreamID: id, Reason: "left"})
+	}
+}
+
+// send delivers one packet of a stream to whoever is there.
+func (s *stage) send(id string, seq uint16, timestamp uint32, payload []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.players[id]
+	if p == nil {
+		return
+	}
+	pkt := &rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: 111, SequenceNumber: seq, Timestamp: timestamp, SSRC: p.ssrc}, Payload: payload}
+	for _, r := range p.receivers {
+		if r != nil {
+			r.Packet(pkt, 20, time.Now())
+		}
+	}
+}
+
+// voice is a publisher of a tone: its packets are made once and repeated, so
+// that hours cost nothing. The tone has a whole number of periods in them.
+type voice struct {
+	id      string
+	hz      float64
+	packets [][]byte
+	seq     uint16
+	ts      uint32
+}
+
+func newVoice(t testing.TB, id string, hz float64) *voice {
+	t.Helper()
+	enc, err := opus.NewEncoder(opus.EncoderConfig{Channels: 1, Bitrate: 64000, Complexity: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &voice{id: id, hz: hz, seq: 65500, ts: 4294900000}
+	tone := pcmtest.Tone(hz, 0.25)
+	var f pcm.Frame
+	for range 100 {
+		var buf [1500]byte
+		if err := tone.ReadFrame(&f); err != nil {
+			t.Fatal(err)
+		}
+		n, err := enc.Encode(&f, buf[:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.packets = append(v.packets, slices.Clone(buf[:n]))
+	}
+	v.packets = v.packets[50:] // the encoder has settled
+	return v
+}
+
+// speak sends the voice in real time for d. The packets of one second repeat.
+func (v *voice) speak(s *stage, d time.Duration) {
+	for range d / pcm.FrameTime {
+		s.send(v.id, v.seq, v.ts, v.packets[int(v.seq)%len(v.packets)])
+		v.seq++
+		v.ts += pcm.FrameSize
+		time.Sleep(pcm.FrameTime)
+	}
+}
+
+// pause lets time pass without packets, as a muted microphone with DTX does.
+func (v *voice) pause(d time.Duration) {
+	v.ts += uint32(pcm.Samples(d))
+	time.Sleep(d)
+}
+
+// house is a daemon without HTTP: spool, uploader, local storage, captures.
+type house struct {
+	t        testing.TB
+	data     string
+	captures *capture.Manager
+	local    *file.Bucket
+	stop     func()
+}
+
+// open starts a house over a data folder.
+func open(t testing.TB, data string, s *stage) *house {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	if testing.Verbose() {
+		log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	}
+	spool, err := storage.OpenSpool(filepath.Join(data, "spool"), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	local, err := file.Open(filepath.Join(data, "recordings"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := storage.LoadOrCreateKey(filepath.Join(data, "keys"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	up := storage.NewUploader(spool, map[string]storage.Bucket{capture.LocalStorage: local}, storage.Options{Log: log})
+	h := &house{t: t, data: data, local: local}
+	h.captures, err = capture.NewManager(capture.Config{
+		Dir: filepath.Join(data, "captures"), Spool: spool, Storages: []string{capture.LocalStorage},
+		Systems: map[string]joiner.System{"mixdown": s}, URL: func() string { return "ws://stage/ws" },
+		Token: func(joiner.Login) (string, error) { return "", nil }, Key: key, Local: up.Drain, Log: log,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	upCtx, stopUp := context.WithCancel(context.Background())
+	var running, uploading sync.WaitGroup
+	running.Go(func() { _ = h.captures.Run(ctx) })
+	uploading.Go(func() { _ = up.Run(upCtx) })
+	h.stop = sync.OnceFunc(func() {
+		cancel()
+		running.Wait()
+		if err := up.Drain(context.Background(), ""); err != nil {
+			t.Error(err)
+		}
+		stopUp()
+		uploading.Wait()
+		if err := errors.Join(spool.Close(), local.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(h.stop)
+	return h
+}
+
+// start starts a capture of mix and streams in segments of ten seconds.
+func (h *house) start(id string, change ...func(*capture.Spec)) *capture.Capture {
+	h.t.Helper()
+	spec := capture.Spec{
+		Room: capture.RoomSpec{RoomID: "r"},
+		Record: []capture.RecordSpec{
+			{What: "mix", Format: "wav", SegmentSeconds: 10},
+			{What: "streams", Format: "ogg", SegmentSeconds: 10},
+		},
+	}
+	for _, f := range change {
+		f(&spec)
+	}
+	c, created, err := h.captures.Start(id, spec)
+	if err != nil || !created {
+		h.t.Fatalf("start %s: created %v, %v", id, created, err)
+	}
+	return c
+}
+
+// recording reads a recording's manifest after verifying it.
+func (h *house) recording(id string) *storage.Manifest {
+	h.t.Helper()
+	ctx := context.Background()
+	report, err := storage.Verify(ctx, h.local, "r/"+id, storage.VerifyOptions{Probe: func(path string, r io.ReadSeeker) (int64, error) {
+		return encoder.Samples(filepath.Ext(path)[1:], r)
+	}})
+	if err != nil || !report.Intact || !report.Sealed {
+		h.t.Errorf("verify %s: %v, %+v", id, err, report)
+	}
+	raw, err := os.ReadFile(filepath.Join(h.data, "recordings", "r", id, storage.ManifestName))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	m, err := storage.DecodeManifest(raw)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return m
+}
+
+// listen reads one output whole: its frames, and the sample at which it
+// starts.
+func (h *house) listen(m *storage.Manifest, output string) (frames []pcm.Frame, start int64) {
+	h.t.Helper()
+	var samples [][2]float32
+	start = -1
+	for _, s := range m.Segments {
+		if s.Output != output {
+			continue
+		}
+		if start < 0 {
+			start = s.StartSample
+		}
+		if want := start + int64(len(samples)); s.StartSample != want {
+			h.t.Errorf("%s starts at sample %d, want %d", s.Path, s.StartSample, want)
+		}
+		part, err := encodertest.ReadFile(filepath.Join(h.data, "recordings", "r", m.ID, filepath.FromSlash(s.Path)))
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		samples = append(samples, part...)
+	}
+	for len(samples) >= pcm.FrameSize {
+		frames = append(frames, pcm.Frame(samples[:pcm.FrameSize]))
+		samples = samples[pcm.FrameSize:]
+	}
+	return frames, start
+}
+
+// heard lists the stretches in which a tone sounds, in milliseconds since the
+// start of the capture. Holes below 60 ms do not end a stretch.
+func heard(frames []pcm.Frame, start int64, hz float64) (stretches [][2]int64) {
+	const ms = pcm.Rate / 1000
+	for i := range frames {
+		if level(&frames[i], hz) < -30 {
+			continue
+		}
+		from := (start + int64(i)*pcm.FrameSize) / ms
+		if n := len(stretches); n > 0 && from-stretches[n-1][1] < 60 {
+			stretches[n-1][1] = from + 20
+			continue
+		}
+		stretches = append(stretches, [2]int64{from, from + 20})
+	}
+	return stretches
+}
+
+// level is the level of a tone in one frame, in dBFS. All tones of the tests
+// have whole periods in a frame, so they do not see each other.
+func level(f *pcm.Frame, hz float64) float64 {
+	c := 2 * math.Cos(2*math.Pi*hz/pcm.Rate)
+	var a, b float64
+	for _, s := range f {
+		a, b = float64(s[0])+c*a-b, a
+	}
+	return 20 * math.Log10(math.Sqrt(max(0, a*a+b*b-c*a*b))/(pcm.FrameSize/2)+1e-9)
+}
+
+// near compares stretches to the given tolerance in milliseconds.
+func near(t testing.TB, what string, got, want [][2]int64, tolerance int64) {
+	t.Helper()
+	ok := len(got) == len(want)
+	for i := range want {
+		for j := range 2 {
+			ok = ok && i < len(got) && max(got[i][j]-want[i][j], want[i][j]-got[i][j]) <= tolerance
+		}
+	}
+	if !ok {
+		t.Errorf("%s is heard at %v ms, want %v", what, got, want)
+	}
+}

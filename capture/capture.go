@@ -1,0 +1,368 @@
+// Package capture is one running job: a participant in a room, the live mix
+// and the deep mix of what it hears, and the outputs of both.
+//
+// It stands in the middle of the straight line and owns it:
+//
+//	joiner ─┬─► inbox ─► keeper: journal (disk) ─► timeline: playout.Deep ─► mixer ─► encoder ─► spool
+//	        └─► playout.Live ─► mixer ─► opus ─► publication, live listeners
+//
+// What happens in the room becomes a row of records with times. The keeper
+// journals them, four times a second; the timeline depends on them only, in
+// batches of half a second, and renders what is five seconds old.
+// After a crash the same records are applied again from the journal, so a
+// crash is not an event for the audio. Package api is the caller, through
+// [Manager].
+//
+// Goroutines of a running capture: the timeline (Run itself), the keeper, the
+// participant, the clock of the live mix while something live is asked for,
+// and one for each encoder behind it.
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"mixdown/joiner"
+	"mixdown/mixer/pcm"
+	"mixdown/storage"
+)
+
+const (
+	// LocalStorage is the storage that always exists.
+	LocalStorage = "local"
+
+	batch           = 500 * time.Millisecond // of the timeline
+	depth           = 5 * time.Second        // how far the timeline is behind the room
+	checkpointEvery = 15 * time.Second
+	mendEvery       = 5 * time.Second
+	grace           = 300 * time.Millisecond // for retransmissions after a stop
+)
+
+// Causes of the end of a capture.
+var (
+	ErrStopped  = errors.New("stopped")
+	ErrShutdown = errors.New("the daemon shuts down")
+	errMaximum  = errors.New("limits.maxSeconds reached")
+	errIdle     = errors.New("limits.idleSeconds without a stream reached")
+)
+
+// Capture is one running or ended capture. Its methods are safe for
+// concurrent use.
+type Capture struct {
+	id    string
+	spec  Spec
+	env   *Config
+	log   *slog.Logger
+	dir   string // <data>/captures/<id>
+	clock clock
+
+	mendAt time.Duration // when a spoiled timeline is tried again
+	listed listed        // what the stored manifest says
+
+	inbox    *inbox
+	journal  *storage.Journal
+	keeper   *keeper
+	timeline *timeline
+	live     *live
+	room     *room
+
+	stop   context.CancelCauseFunc
+	ending context.Context // done when Stop was called; carries the cause
+	done   chan struct{}   // closed when Run has returned
+
+	mu struct {
+		sync.Mutex
+		state   State
+		reason  string
+		ended   time.Time
+		status  Status // of the last batch
+		trouble string // what the operator must mend; empty when all is well
+	}
+}
+
+// Run captures until the capture is stopped, a limit is reached, the room
+// throws the recorder out or ctx ends. When it returns the recording is
+// sealed locally, or, if ctx ended, interrupted and ready to be resumed.
+func (c *Capture) Run(ctx context.Context) error {
+	defer close(c.done)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+
+	inRoom, leave := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer leave(nil)
+	left := make(chan error, 1)
+	p := joiner.NewParticipant(c.env.Systems[c.spec.Room.System], c.login(), c.room, c.live.pubs, nil, c.log)
+	wg.Go(func() { left <- p.Run(inRoom) })
+	wg.Go(func() { c.live.run(inRoom) })
+	wg.Go(func() { c.keeper.run(inRoom) })
+
+	cause := c.loop(ctx, left)
+	end := c.clock.now()
+	if !errors.Is(cause, ErrShutdown) {
+		c.setState(Finalizing, cause.Error())
+		c.wait(ctx, grace)
+	}
+	leave(cause)
+	wg.Wait()
+	return c.finish(cause, end)
+}
+
+// loop feeds the timeline batch by batch until there is a reason to end.
+func (c *Capture) loop(ctx context.Context, left <-chan error) error {
+	next := c.timeline.applied + batch
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ErrShutdown
+		case <-c.ending.Done():
+			return context.Cause(c.ending)
+		case err := <-left:
+			return fmt.Errorf("room %s: %w", c.spec.Room.RoomID, err)
+		case <-timer.C:
+		}
+		kept, _ := c.keeper.until()
+		for ; next <= kept; next += batch {
+			c.step(next)
+		}
+		if cause := c.limit(); cause != nil {
+			return cause
+		}
+		timer.Reset(max(keepEvery/2, next-c.clock.now()))
+	}
+}
+
+// step moves everything up to capture time upTo through the journal into the
+// timeline. Trouble with the disk is reported, never fatal: what is in memory
+// goes on, and a timeline that could not write is made anew from the journal.
+func (c *Capture) step(upTo time.Duration) {
+	for _, r := range c.keeper.take(upTo) {
+		c.timeline.apply(r)
+	}
+	c.timeline.advance(frameAt(upTo - depth))
+	c.timeline.applied = upTo
+	_, err := c.keeper.until()
+	if c.timeline.active() {
+		c.timeline.busy = upTo
+	}
+	if werr := c.timeline.flush(); werr != nil {
+		err = errors.Join(err, werr, c.mend(upTo, err == nil))
+	} else if err == nil {
+		err = errors.Join(c.checkpoint(upTo), c.refreshManifest(upTo))
+	}
+	c.setTrouble(err)
+	c.publishStatus(upTo)
+}
+
+// mend makes a spoiled timeline anew from the journal, every few seconds until
+// the disk takes it.
+func (c *Capture) mend(upTo time.Duration, journaled bool) error {
+	if !journaled || upTo < c.mendAt {
+		return nil
+	}
+	c.mendAt = upTo + mendEvery
+	a, e := c.timeline.archive, c.timeline.events
+	if err := c.rebuild(a, e); err != nil {
+		return err
+	}
+	for c.timeline.applied < upTo {
+		c.timeline.applied += batch
+		c.timeline.advance(frameAt(c.timeline.applied - depth))
+	}
+	c.log.Info("the recording was written again from the journal")
+	return c.timeline.err
+}
+
+// checkpoint rotates the journal now and then, and cuts what the sealed
+// segments cover.
+func (c *Capture) checkpoint(at time.Duration) error {
+	if at < c.timeline.checkpointed+checkpointEvery {
+		return nil
+	}
+	if err := c.keeper.rotate(c.timeline.snapshot()); err != nil {
+		return err
+	}
+	c.timeline.checkpointed = at
+	if err := c.journal.Cut(c.timeline.archive.covers); err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	return nil
+}
+
+// limit is the reason to end by itself, if there is one.
+func (c *Capture) limit() error {
+	now := c.clock.now()
+	switch {
+	case now >= c.spec.Limits.max():
+		return errMaximum
+	case now-c.timeline.busy >= c.spec.Limits.idle():
+		return errIdle
+	}
+	return nil
+}
+
+// finish renders what is left and closes the outputs at capture time end. A
+// recording that cannot be closed now is interrupted: the next start does it.
+func (c *Capture) finish(cause error, end time.Duration) error {
+	last := frameAt(end)
+	err := c.drain(last)
+	if err != nil || errors.Is(cause, ErrShutdown) {
+		err = errors.Join(err, c.journal.Rotate(c.timeline.snapshot()), c.journal.Sync(), c.journal.Close())
+		c.setTrouble(err)
+		c.setState(Interrupted, cause.Error())
+		return errors.Join(err, c.saveManifest())
+	}
+	c.mu.Lock()
+	c.mu.ended = c.clock.sample(last * pcm.FrameSize).Time
+	c.mu.Unlock()
+	c.publishStatus(time.Duration(last) * pcm.FrameTime)
+	if err := c.seal(outcome(cause, c.timeline)); err != nil {
+		c.setTrouble(err)
+		c.setState(Interrupted, "the recording could not be sealed")
+		return err
+	}
+	c.setState(outcome(cause, c.timeline), cause.Error())
+	return c.journal.Remove()
+}
+
+// drain brings the timeline to frame last and closes its files.
+func (c *Capture) drain(last int64) error {
+	c.keeper.keep(math.MaxInt64)
+	if _, err := c.keeper.until(); err != nil {
+		return err
+	}
+	for _, r := range c.keeper.take(math.MaxInt64) {
+		c.timeline.apply(r)
+	}
+	c.timeline.advance(last)
+	c.timeline.applied = time.Duration(last) * pcm.FrameTime
+	return c.timeline.close(last)
+}
+
+// outcome is complete unless the room refused the recorder before anything
+// was heard.
+func outcome(cause error, t *timeline) State {
+	if errors.Is(cause, joiner.ErrPermanent) && len(t.streams) == 0 {
+		return Failed
+	}
+	return Complete
+}
+
+// Stop ends the capture and waits until its recording is sealed locally.
+func (c *Capture) Stop(ctx context.Context) error {
+	c.stop(ErrStopped)
+	select {
+	case <-c.done:
+		if slices.Contains(c.Storages(), LocalStorage) {
+			return c.env.Local(ctx, c.Base(), LocalStorage)
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("stop capture %s: %w", c.id, context.Cause(ctx))
+	}
+}
+
+// wait lets d pass, or less if ctx ends.
+func (c *Capture) wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+func (c *Capture) login() joiner.Login {
+	l := joiner.Login{
+		URL:      c.spec.Room.URL,
+		RoomID:   c.spec.Room.RoomID,
+		UserID:   c.spec.User.UserID,
+		UserName: c.spec.User.UserName,
+		Hidden:   *c.spec.User.Hidden,
+	}
+	if l.URL == "" {
+		l.URL = c.env.URL()
+	}
+	if l.UserID == defaultUserID {
+		l.UserID += "-" + c.id // several captures of one room are several users
+	}
+	l.UserID = l.UserID[:min(len(l.UserID), 64)]
+	l.Token = func() (string, error) {
+		if c.spec.Room.Token != "" {
+			return c.spec.Room.Token, nil
+		}
+		return c.env.Token(l)
+	}
+	return l
+}
+
+// setState is the one place where the state changes. The change is on disk
+// before it can be seen.
+func (c *Capture) setState(s State, reason string) {
+	c.mu.Lock()
+	if c.mu.state.Ended() || (c.mu.state == s && c.mu.reason == reason) {
+		c.mu.Unlock()
+		return
+	}
+	c.mu.state, c.mu.reason = s, reason
+	c.mu.Unlock()
+	c.log.Info("capture "+string(s), "reason", reason)
+	if err := c.save(); err != nil {
+		c.setTrouble(err)
+	}
+	indicator := joiner.RecordingOff
+	if s == Recording {
+		indicator = joiner.RecordingOn
+	}
+	c.live.pubs.SetIndicator(indicator)
+}
+
+// present is the state of a capture that is in its room.
+func (c *Capture) present() State {
+	if c.room.heard.Load() {
+		return Recording
+	}
+	return Waiting
+}
+
+// joined and reconnecting follow the participant; heard follows the packets.
+func (c *Capture) joined() { c.change(c.present(), "", Waiting, Reconnecting, Interrupted) }
+
+func (c *Capture) reconnecting(e joiner.StateChanged) {
+	if e.Err != nil && !errors.Is(e.Err, ErrStopped) {
+		c.change(Reconnecting, e.Err.Error(), Waiting, Recording, Reconnecting, Interrupted)
+	}
+}
+
+func (c *Capture) heard() { c.change(Recording, "", Waiting) }
+
+// change sets a state if the present one is among from.
+func (c *Capture) change(to State, reason string, from ...State) {
+	c.mu.Lock()
+	ok := slices.Contains(from, c.mu.state)
+	c.mu.Unlock()
+	if ok {
+		c.setState(to, reason)
+	}
+}
+
+// setTrouble tells what is wrong now; nil takes it back. It is logged when it
+// changes.
+func (c *Capture) setTrouble(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	c.mu.Lock()
+	before := c.mu.trouble
+	c.mu.trouble = text
+	c.mu.Unlock()
+	if text != before && text != "" {
+		c.log.Error("recording needs help", "err", text)
+	}
+}

@@ -1,0 +1,85 @@
+package capture
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"time"
+
+	"mixdown/storage"
+)
+
+// eventLog is the recording's events.jsonl while it grows: one JSON object a
+// line, in the order of the timeline.
+type eventLog struct {
+	clock clock
+	file  *os.File
+	size  int64 // with what is buffered
+	buf   bytes.Buffer
+}
+
+// event is one line of events.jsonl.
+type event struct {
+	At     storage.Time `json:"at"`
+	Sample int64        `json:"sample"`
+	Type   string       `json:"type"`
+	Who    any          `json:"who,omitempty"`
+	Reason string       `json:"reason,omitempty"`
+}
+
+func openEventLog(file string, c clock) (*eventLog, error) {
+	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the event log: %w", err)
+	}
+	return &eventLog{clock: c, file: f}, nil
+}
+
+// add notes an event at capture time at; who is what it is about.
+func (e *eventLog) add(at time.Duration, kind string, who any, reason string) {
+	line, err := json.Marshal(event{e.clock.utcAt(at), samplesAt(at), kind, who, reason})
+	if err != nil {
+		return // plain structs of strings: cannot happen
+	}
+	e.buf.Write(line)
+	e.buf.WriteByte('\n')
+	e.size += int64(len(line)) + 1
+}
+
+// flush writes what was added. The journal makes it durable.
+func (e *eventLog) flush() error {
+	if e.buf.Len() == 0 {
+		return nil
+	}
+	if _, err := e.file.WriteAt(e.buf.Bytes(), e.size-int64(e.buf.Len())); err != nil {
+		return fmt.Errorf("write events.jsonl: %w", err)
+	}
+	e.buf.Reset()
+	return nil
+}
+
+// truncate forgets everything after the first size bytes: replaying the
+// journal adds it again.
+func (e *eventLog) truncate(size int64) error {
+	e.buf.Reset()
+	e.size = size
+	if err := e.file.Truncate(size); err != nil {
+		return fmt.Errorf("cut events.jsonl: %w", err)
+	}
+	return nil
+}
+
+// bytes is the whole log.
+func (e *eventLog) bytes() ([]byte, error) {
+	if err := e.flush(); err != nil {
+		return nil, err
+	}
+	b := make([]byte, e.size)
+	if _, err := e.file.ReadAt(b, 0); err != nil && e.size > 0 {
+		return nil, fmt.Errorf("read events.jsonl: %w", err)
+	}
+	return b, nil
+}
+
+func (e *eventLog) close() error { return e.file.Close() }

@@ -1,0 +1,151 @@
+package capture
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"mixdown/mixer/playout"
+	"mixdown/storage"
+)
+
+// The kinds of records that make a timeline.
+const (
+	kindPacket    = 1 // an RTP packet of a stream
+	kindReport    = 2 // an RTCP sender report of a stream
+	kindStream    = 3 // a stream begins; Data is a streamRecord
+	kindStreamEnd = 4 // a stream ended; Data is the reason
+	kindUser      = 5 // a user came; Data is a userRecord
+	kindUserEnd   = 6 // a user left
+	kindLink      = 7 // Data[0] == 1: the recorder is in the room; 0: it is not
+)
+
+// inbox collects what the room delivers until the next batch. Records leave
+// it in the order of their times, which it makes monotonic.
+type inbox struct {
+	mu      sync.Mutex
+	last    time.Duration
+	records []storage.Record
+	arena   []byte
+
+	spareRecords []storage.Record
+	spareArena   []byte
+}
+
+// packet adds one RTP packet of a stream. It allocates nothing once the
+// buffers have grown.
+func (b *inbox) packet(stream uint32, p *playout.Packet) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	start := len(b.arena)
+	b.arena = appendPacket(b.arena, p)
+	b.add(kindPacket, stream, p.At, start)
+}
+
+func (b *inbox) report(stream uint32, r playout.Report) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	start := len(b.arena)
+	b.arena = binary.BigEndian.AppendUint32(b.arena, r.SSRC)
+	b.arena = binary.BigEndian.AppendUint32(b.arena, r.RTP)
+	b.arena = binary.BigEndian.AppendUint64(b.arena, r.NTP)
+	b.add(kindReport, stream, r.At, start)
+}
+
+// event adds any other record; v, unless nil, becomes its JSON data.
+func (b *inbox) event(kind uint8, stream uint32, at time.Duration, v any) {
+	var data []byte
+	if v != nil {
+		data, _ = json.Marshal(v) // plain structs of strings
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	start := len(b.arena)
+	b.arena = append(b.arena, data...)
+	b.add(kind, stream, at, start)
+}
+
+func (b *inbox) add(kind uint8, stream uint32, at time.Duration, start int) {
+	b.last = max(b.last, at)
+	b.records = append(b.records, storage.Record{
+		Kind: kind, Stream: stream, At: int64(b.last), Data: b.arena[start:len(b.arena):len(b.arena)],
+	})
+}
+
+// put adds a record that another inbox gave out.
+func (b *inbox) put(r storage.Record) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	start := len(b.arena)
+	b.arena = append(b.arena, r.Data...)
+	b.add(r.Kind, r.Stream, time.Duration(r.At), start)
+}
+
+// take removes the records up to capture time upTo; none of before upTo comes
+// after. They are valid until the next take.
+func (b *inbox) take(upTo time.Duration) []storage.Record {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.last = max(b.last, upTo)
+	n := 0
+	for n < len(b.records) && time.Duration(b.records[n].At) <= upTo {
+		n++
+	}
+	taken, rest := b.records[:n], b.records[n:]
+	b.records, b.spareRecords = b.spareRecords[:0], b.records
+	b.arena, b.spareArena = b.spareArena[:0], b.arena
+	for _, r := range rest {
+		start := len(b.arena)
+		b.arena = append(b.arena, r.Data...)
+		r.Data = b.arena[start:len(b.arena):len(b.arena)]
+		b.records = append(b.records, r)
+	}
+	return taken
+}
+
+const packetHeader = 12
+
+// appendPacket encodes p without its arrival, which the record carries:
+// SSRC, timestamp, sequence number, V bit and payload type, level, payload.
+func appendPacket(b []byte, p *playout.Packet) []byte {
+	b = binary.BigEndian.AppendUint32(b, p.SSRC)
+	b = binary.BigEndian.AppendUint32(b, p.Timestamp)
+	b = binary.BigEndian.AppendUint16(b, p.Seq)
+	pt := p.PT & 0x7f
+	if p.Voice {
+		pt |= 0x80
+	}
+	b = append(b, pt, p.Level)
+	return append(b, p.Payload...)
+}
+
+func decodePacket(r storage.Record, p *playout.Packet) error {
+	if len(r.Data) < packetHeader {
+		return fmt.Errorf("packet record of %d bytes", len(r.Data))
+	}
+	*p = playout.Packet{
+		At:        time.Duration(r.At),
+		SSRC:      binary.BigEndian.Uint32(r.Data),
+		Timestamp: binary.BigEndian.Uint32(r.Data[4:]),
+		Seq:       binary.BigEndian.Uint16(r.Data[8:]),
+		PT:        r.Data[10] & 0x7f,
+		Voice:     r.Data[10]&0x80 != 0,
+		Level:     r.Data[11],
+		Payload:   r.Data[packetHeader:],
+	}
+	return nil
+}
+
+func decodeReport(r storage.Record) (playout.Report, error) {
+	if len(r.Data) != 16 {
+		return playout.Report{}, fmt.Errorf("report record of %d bytes", len(r.Data))
+	}
+	return playout.Report{
+		At:   time.Duration(r.At),
+		SSRC: binary.BigEndian.Uint32(r.Data),
+		RTP:  binary.BigEndian.Uint32(r.Data[4:]),
+		NTP:  binary.BigEndian.Uint64(r.Data[8:]),
+	}, nil
+}

@@ -1,0 +1,245 @@
+package capture
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"mixdown/joiner"
+	"mixdown/storage"
+)
+
+// Config is what captures need from the daemon.
+type Config struct {
+	Dir      string                   // where captures keep their journals, e.g. <data>/captures
+	Spool    *storage.Spool           // where segments go
+	Storages []string                 // names of the buckets; LocalStorage among them
+	Systems  map[string]joiner.System // by name: mixdown, livekit, …
+	URL      func() string            // of the embedded room service
+	Token    func(joiner.Login) (string, error)
+	Key      *storage.Key // signs recordings
+	Log      *slog.Logger
+
+	// Local waits until everything below a prefix has arrived in the given
+	// storages: a stop is answered when the recording is where it belongs on
+	// this machine.
+	Local func(ctx context.Context, prefix string, storages ...string) error
+}
+
+// Errors of a [Manager].
+var (
+	ErrNotFound = errors.New("no such capture")
+	ErrBadID    = errors.New("a capture's id needs 1 to 64 of 0-9 A-Z a-z _ -")
+)
+
+// ConflictError is returned by Start for an id that is in use with another
+// spec.
+type ConflictError struct {
+	ID          string
+	Differences []string // fields that differ
+}
+
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("capture %s exists and differs in %s", e.ID, strings.Join(e.Differences, ", "))
+}
+
+// Manager keeps all captures of a daemon, running and ended.
+type Manager struct {
+	config Config
+	begin  chan *Capture
+
+	mu       sync.Mutex
+	captures map[string]*Capture
+	closed   bool
+}
+
+// NewManager reads what earlier lives of the daemon left in config.Dir.
+// Captures that had not ended go on when [Manager.Run] is called.
+func NewManager(config Config) (*Manager, error) {
+	m := &Manager{config: config, begin: make(chan *Capture, 1024), captures: map[string]*Capture{}}
+	if err := os.MkdirAll(config.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the captures' folder: %w", err)
+	}
+	entries, err := os.ReadDir(config.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("read the captures' folder: %w", err)
+	}
+	for _, e := range entries {
+		c, err := loadCapture(&m.config, e.Name())
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // a start that never got as far as its first file
+		}
+		if err != nil {
+			// One capture that cannot be read must not keep the others from
+			// going on; its files stay where they are.
+			config.Log.Error("capture cannot be resumed", "capture", e.Name(), "err", err)
+			continue
+		}
+		m.captures[c.id] = c
+		if !c.Status().State.Ended() {
+			m.begin <- c
+		}
+	}
+	return m, nil
+}
+
+// Run runs captures until ctx ends, then interrupts them and waits for them.
+// They go on when the next manager runs.
+func (m *Manager) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer m.close()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case c := <-m.begin:
+			wg.Go(func() { m.run(ctx, c) })
+		}
+	}
+}
+
+// run keeps one capture's trouble to itself.
+func (m *Manager) run(ctx context.Context, c *Capture) {
+	defer func() {
+		if v := recover(); v != nil {
+			c.log.Error("capture panicked; its recording is resumed at the next start", "panic", v)
+		}
+	}()
+	if err := c.Run(ctx); err != nil {
+		c.log.Error("capture ended with trouble", "err", err)
+	}
+}
+
+func (m *Manager) close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+}
+
+// Start starts a capture; an empty id makes one. Starting again what already
+// runs, or ran, returns the same capture and false.
+func (m *Manager) Start(id string, spec Spec) (*Capture, bool, error) {
+	if id == "" {
+		id = strings.ToLower(rand.Text()[:16])
+	}
+	if !captureIDRule.MatchString(id) {
+		return nil, false, fmt.Errorf("%q: %w", id, ErrBadID)
+	}
+	spec = spec.withDefaults()
+	if err := spec.check(slices.Sorted(maps.Keys(m.config.Systems)), m.config.Storages); err != nil {
+		return nil, false, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c := m.captures[id]; c != nil {
+		if diff := differences(c.spec, spec); len(diff) > 0 {
+			return nil, false, &ConflictError{id, diff}
+		}
+		return c, false, nil
+	}
+	if m.closed {
+		return nil, false, ErrShutdown
+	}
+	if err := m.vacant(spec); err != nil {
+		return nil, false, err
+	}
+	c, err := newCapture(&m.config, id, spec)
+	if err != nil {
+		return nil, false, fmt.Errorf("start capture %s: %w", id, err)
+	}
+	m.captures[id] = c
+	m.begin <- c
+	return c, true, nil
+}
+
+// vacant refuses a recorder that would throw another one out of its room.
+func (m *Manager) vacant(spec Spec) error {
+	if spec.User.UserID == defaultUserID {
+		return nil // gets a name of its own
+	}
+	for _, c := range m.captures {
+		if c.spec.Room == spec.Room && c.spec.User.UserID == spec.User.UserID && !c.Status().State.Ended() {
+			return &SpecError{[]Problem{{"user.userID", fmt.Sprintf(
+				"%q is already in this room for capture %s; choose another userID, or leave it out", spec.User.UserID, c.id)}}}
+		}
+	}
+	return nil
+}
+
+// Get returns a capture.
+func (m *Manager) Get(id string) (*Capture, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c := m.captures[id]; c != nil {
+		return c, nil
+	}
+	return nil, fmt.Errorf("%q: %w", id, ErrNotFound)
+}
+
+// List returns all captures, oldest first.
+func (m *Manager) List() []*Capture {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := slices.Collect(maps.Values(m.captures))
+	slices.SortFunc(all, func(a, b *Capture) int {
+		if d := a.clock.start.Compare(b.clock.start); d != 0 {
+			return d
+		}
+		return strings.Compare(a.id, b.id)
+	})
+	return all
+}
+
+// differences names the fields in which two specs differ, by their JSON
+// names.
+func differences(a, b Spec) []string {
+	var names []string
+	fa, fb := flatten(a), flatten(b)
+	for k := range maps.Keys(fa) {
+		if fa[k] != fb[k] {
+			names = append(names, k)
+		}
+	}
+	for k := range maps.Keys(fb) {
+		if _, ok := fa[k]; !ok {
+			names = append(names, k)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func flatten(s Spec) map[string]string {
+	b, _ := json.Marshal(s) // plain values
+	var top any
+	_ = json.Unmarshal(b, &top)
+	out := map[string]string{}
+	var walk func(prefix string, v any)
+	walk = func(prefix string, v any) {
+		m, ok := v.(map[string]any)
+		if !ok {
+			leaf, _ := json.Marshal(v)
+			out[prefix] = string(leaf)
+			return
+		}
+		for k, sub := range m {
+			walk(strings.TrimPrefix(prefix+"."+k, "."), sub)
+		}
+	}
+	walk("", top)
+	return out
+}
+
+// folder is where a capture keeps its own files.
+func (config *Config) folder(id string) string { return filepath.Join(config.Dir, id) }

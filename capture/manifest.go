@@ -1,0 +1,162 @@
+package capture
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"time"
+
+	"mixdown/storage"
+)
+
+// manifestEvery is how often the manifest of a running capture is stored
+// again at most.
+const manifestEvery = 5 * time.Second
+
+// listed is what the stored manifest of a running capture says.
+type listed struct {
+	segments int
+	at       time.Duration
+}
+
+// manifest says what the recording is by now.
+func (c *Capture) manifest() *storage.Manifest {
+	t := c.timeline
+	c.mu.Lock()
+	state, ended := c.mu.state, c.mu.ended
+	c.mu.Unlock()
+	m := &storage.Manifest{
+		Format:   storage.ManifestFormat,
+		ID:       c.id,
+		Room:     storage.Room{System: c.spec.Room.System, RoomID: c.spec.Room.RoomID},
+		Start:    storage.At(c.clock.start),
+		State:    string(state),
+		Clock:    storage.Clock{Source: "system"},
+		Users:    nonNil(t.users),
+		Streams:  nonNil(t.storedStreams()),
+		Segments: nonNil(t.archive.sealed.Segments),
+		Ledger:   t.books(),
+		Quality:  t.qualities(),
+		Labels:   c.spec.Labels,
+	}
+	if m.Labels == nil {
+		m.Labels = map[string]string{}
+	}
+	if !ended.IsZero() {
+		end := storage.At(ended)
+		m.End = &end
+	}
+	m.Outputs = []storage.Output{}
+	for _, p := range t.archive.outputs {
+		m.Outputs = append(m.Outputs, p.output)
+	}
+	slices.SortFunc(m.Outputs, func(a, b storage.Output) int { return compareIDs(a.ID, b.ID) })
+	return m
+}
+
+func nonNil[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}
+
+// Storages lists every storage that holds a part of the recording: each gets
+// the manifest.
+func (c *Capture) Storages() []string {
+	all := []string{}
+	for _, r := range c.spec.Record {
+		if !slices.Contains(all, r.Storage) {
+			all = append(all, r.Storage)
+		}
+	}
+	return all
+}
+
+// refreshManifest stores the manifest again when segments were sealed since.
+func (c *Capture) refreshManifest(at time.Duration) error {
+	n := len(c.timeline.archive.sealed.Segments)
+	if n == c.listed.segments || at < c.listed.at+manifestEvery {
+		return nil
+	}
+	c.listed = listed{n, at}
+	return c.saveManifest()
+}
+
+// saveManifest stores the manifest of a recording that is not sealed yet.
+func (c *Capture) saveManifest() error {
+	buckets := c.Storages()
+	if len(buckets) == 0 {
+		return nil
+	}
+	b, err := c.manifest().Encode()
+	if err != nil {
+		return err
+	}
+	if _, err := c.env.Spool.Put(path.Join(c.Base(), storage.ManifestName), b, buckets); err != nil {
+		return fmt.Errorf("store the manifest: %w", err)
+	}
+	return nil
+}
+
+// seal stores the event log, the final manifest and its signature.
+func (c *Capture) seal(state State) error {
+	buckets := c.Storages()
+	if len(buckets) == 0 {
+		return nil
+	}
+	events, err := c.timeline.events.bytes()
+	if err != nil {
+		return err
+	}
+	sealed, err := c.env.Spool.Put(path.Join(c.Base(), storage.EventsName), events, buckets)
+	if err != nil {
+		return fmt.Errorf("store %s: %w", storage.EventsName, err)
+	}
+	m := c.manifest()
+	m.State = string(state)
+	m.AppendFile(storage.EventsName, sealed)
+	manifest, signature, err := storage.Seal(m, c.env.Key)
+	if err != nil {
+		return err
+	}
+	if _, err := c.env.Spool.Put(path.Join(c.Base(), storage.ManifestName), manifest, buckets); err != nil {
+		return fmt.Errorf("store the manifest: %w", err)
+	}
+	if signature == nil {
+		return nil
+	}
+	if _, err := c.env.Spool.Put(path.Join(c.Base(), storage.SignatureName), signature, buckets); err != nil {
+		return fmt.Errorf("store the signature: %w", err)
+	}
+	return nil
+}
+
+// storedStreams lists the streams with their stays.
+func (t *timeline) storedStreams() []storage.Stream {
+	var all []storage.Stream
+	for _, s := range t.streams {
+		id, user := s.rec.Stream.ID, s.rec.Stream.User.ID
+		i := slices.IndexFunc(all, func(o storage.Stream) bool { return o.StreamID == id && o.UserID == user })
+		if i < 0 {
+			i = len(all)
+			all = append(all, storage.Stream{StreamID: id, UserID: user})
+		}
+		stay := storage.Presence{Join: t.archive.clock.utcAt(s.joined)}
+		if s.left >= 0 {
+			left := t.archive.clock.utcAt(s.left)
+			stay.Leave = &left
+		}
+		all[i].Joins = append(all[i].Joins, stay)
+	}
+	return all
+}
+
+// qualities are the receiver's figures of each stream's last stay.
+func (t *timeline) qualities() map[string]map[string]float64 {
+	all := map[string]map[string]float64{}
+	for _, s := range t.streams {
+		all[s.key()] = s.figures()
+	}
+	return all
+}

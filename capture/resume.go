@@ -1,0 +1,195 @@
+package capture
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"time"
+
+	"mixdown/storage"
+)
+
+// saved is capture.json: what of a capture outlives the process besides its
+// journal and its segments.
+type saved struct {
+	ID     string    `json:"id"`
+	Spec   Spec      `json:"spec"`
+	Start  time.Time `json:"start"`
+	State  State     `json:"state"`
+	Reason string    `json:"reason,omitempty"`
+	End    time.Time `json:"end,omitzero"`
+	Status *Status   `json:"status,omitempty"` // of an ended capture
+}
+
+const savedName = "capture.json"
+
+// newCapture makes a capture that starts now.
+func newCapture(env *Config, id string, spec Spec) (*Capture, error) {
+	dir := env.folder(id)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	c := assemble(env, saved{ID: id, Spec: spec, Start: time.Now().UTC().Round(time.Millisecond), State: Waiting})
+	if err := c.open(); err != nil {
+		return nil, err
+	}
+	if err := c.save(); err != nil {
+		return nil, err
+	}
+	return c, c.saveManifest()
+}
+
+// loadCapture reads a capture of an earlier life. One that had not ended is
+// brought to where its journal ends.
+func loadCapture(env *Config, id string) (*Capture, error) {
+	b, err := os.ReadFile(filepath.Join(env.folder(id), savedName))
+	if err != nil {
+		return nil, err
+	}
+	var s saved
+	if err := json.Unmarshal(b, &s); err != nil {
+		return nil, fmt.Errorf("%s: %w", savedName, err)
+	}
+	c := assemble(env, s)
+	if s.State.Ended() {
+		close(c.done)
+		return c, nil
+	}
+	c.mu.state, c.mu.reason = Interrupted, "the daemon was restarted"
+	return c, c.open()
+}
+
+// assemble makes the parts of a capture that need no disk.
+func assemble(env *Config, s saved) *Capture {
+	c := &Capture{
+		id: s.ID, spec: s.Spec, env: env, dir: env.folder(s.ID), clock: newClock(s.Start),
+		log:   env.Log.With("capture", s.ID, "room", s.Spec.Room.RoomID),
+		inbox: &inbox{}, done: make(chan struct{}),
+	}
+	c.ending, c.stop = context.WithCancelCause(context.Background())
+	c.mu.state, c.mu.reason, c.mu.ended = s.State, s.Reason, s.End
+	c.mu.status = Status{ID: s.ID, Start: storage.At(s.Start), Spec: s.Spec.redacted()}
+	if s.Status != nil {
+		c.mu.status = *s.Status
+	}
+	c.live = newLive(c.spec, c.id, c.clock, c.log)
+	c.room = &room{c: c, active: map[string]*receiver{}, confirmed: map[string]bool{}}
+	return c
+}
+
+// Base is the recording's folder in every storage.
+func (c *Capture) Base() string { return path.Join(storage.KeyName(c.spec.Room.RoomID), c.id) }
+
+// open opens the capture's files and renders what the journal holds.
+func (c *Capture) open() error {
+	a, err := openArchive(c.env.Spool, filepath.Join(c.dir, "segments.jsonl"), c.Base(), c.clock)
+	if err != nil {
+		return err
+	}
+	e, err := openEventLog(filepath.Join(c.dir, storage.EventsName), c.clock)
+	if err != nil {
+		return err
+	}
+	if c.journal, err = openJournal(filepath.Join(c.dir, "journal")); err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	c.keeper = &keeper{inbox: c.inbox, journal: c.journal, clock: c.clock}
+	if err := c.rebuild(a, e); err != nil {
+		return err
+	}
+	return c.rejoin()
+}
+
+func openJournal(dir string) (*storage.Journal, error) {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return storage.CreateJournal(dir)
+	}
+	return storage.OpenJournal(dir)
+}
+
+// rebuild makes the timeline from the journal. It is what a restart does, and
+// what a running capture does when a disk that was full has room again.
+func (c *Capture) rebuild(a *archive, e *eventLog) error {
+	var checkpoint []byte
+	var t *timeline
+	begin := func() (err error) {
+		if t == nil {
+			t, err = restoreTimeline(c.spec, a, e, checkpoint)
+		}
+		return err
+	}
+	_, err := c.journal.Replay(func(candidate []byte) bool {
+		if !a.covers(candidate) {
+			return false
+		}
+		checkpoint = bytes.Clone(candidate)
+		return true
+	}, func(r storage.Record) error {
+		if err := begin(); err != nil {
+			return err
+		}
+		t.replay(r)
+		return nil
+	})
+	if errors.Is(err, fs.ErrNotExist) && t == nil {
+		err = nil // killed before the first checkpoint: nothing was heard yet
+	}
+	if errors.Is(err, storage.ErrTorn) {
+		c.log.Error("the journal is damaged: what it lost is silence, declared in the ledger", "err", err)
+		err = nil
+	}
+	if err = errors.Join(err, begin()); err != nil {
+		return fmt.Errorf("replay the journal: %w", err)
+	}
+	c.timeline = t
+	if len(checkpoint) == 0 {
+		if err := c.journal.Rotate(t.snapshot()); err != nil {
+			return fmt.Errorf("journal: %w", err)
+		}
+	}
+	return t.err
+}
+
+// rejoin prepares the room for the streams that were in it when the journal
+// ended: they keep their receivers until the room says otherwise.
+func (c *Capture) rejoin() error {
+	t := c.timeline
+	c.room.next = uint32(len(t.streams))
+	for _, s := range t.streams {
+		if !s.done && s.left < 0 {
+			rec := &receiver{c: c, num: s.num, stream: s.rec.Stream}
+			c.room.active[s.rec.Stream.ID] = rec
+			c.live.addStream(rec)
+		}
+	}
+	c.inbox.last = max(t.applied, t.last)
+	if t.linked {
+		c.inbox.event(kindLink, 0, c.inbox.last, false)
+	}
+	return nil
+}
+
+// save writes capture.json.
+func (c *Capture) save() error {
+	c.mu.Lock()
+	s := saved{ID: c.id, Spec: c.spec, Start: c.clock.start, State: c.mu.state, Reason: c.mu.reason, End: c.mu.ended}
+	if s.State.Ended() {
+		status := c.mu.status
+		s.Status = &status
+	}
+	c.mu.Unlock()
+	b, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := storage.WriteFile(filepath.Join(c.dir, savedName), b, 0o600); err != nil {
+		return fmt.Errorf("write %s: %w", savedName, err)
+	}
+	return nil
+}

@@ -1,0 +1,145 @@
+package capture
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/rtp"
+
+	"mixdown/joiner"
+	"mixdown/mixer/playout"
+)
+
+// room is the joiner.Room of a capture: it turns what happens into records
+// and decides nothing else.
+type room struct {
+	c *Capture
+
+	mu        sync.Mutex
+	next      uint32 // number of the next new stream
+	active    map[string]*receiver
+	confirmed map[string]bool // named since the link was lost
+
+	heard atomic.Bool // a packet has come
+}
+
+// streamRecord is the data of a kindStream record.
+type streamRecord struct {
+	Stream    joiner.Stream `json:"stream"`
+	Published bool          `json:"published,omitempty"` // by a capture
+}
+
+// userRecord is the data of kindUser and kindUserEnd records.
+type userRecord struct {
+	User joiner.User `json:"user"`
+}
+
+// Event implements joiner.Room.
+func (r *room) Event(e joiner.Event) {
+	at := r.c.clock.now()
+	switch e := e.(type) {
+	case joiner.StateChanged:
+		r.state(e, at)
+	case joiner.UserAdded:
+		r.c.inbox.event(kindUser, 0, at, userRecord{e.User})
+	case joiner.UserRemoved:
+		r.c.inbox.event(kindUserEnd, 0, at, userRecord{e.User})
+	case joiner.StreamRemoved:
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.remove(e.StreamID, e.Reason, at)
+	}
+}
+
+func (r *room) state(e joiner.StateChanged, at time.Duration) {
+	up := e.State == joiner.Connected
+	r.c.inbox.event(kindLink, 0, at, up)
+	r.mu.Lock()
+	if up {
+		r.settle(at)
+	} else {
+		clear(r.confirmed)
+	}
+	r.mu.Unlock()
+	if up {
+		r.c.joined()
+	} else {
+		r.c.reconnecting(e)
+	}
+}
+
+// settle ends the streams that the room did not name before it was connected
+// again: they left while the recorder was away.
+func (r *room) settle(at time.Duration) {
+	for id := range r.active {
+		if !r.confirmed[id] {
+			r.remove(id, "gone while the recorder was away", at)
+		}
+	}
+}
+
+func (r *room) remove(id, reason string, at time.Duration) {
+	rec := r.active[id]
+	if rec == nil {
+		return
+	}
+	delete(r.active, id)
+	r.c.inbox.event(kindStreamEnd, rec.num, at, reason)
+	r.c.live.removeStream(rec)
+}
+
+// Stream implements joiner.Room: the same receiver for as long as the stream
+// lives, whatever the number of logins in between.
+func (r *room) Stream(s joiner.Stream) joiner.Receiver {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.confirmed[s.ID] = true
+	if rec := r.active[s.ID]; rec != nil {
+		if rec.stream.User.ID == s.User.ID {
+			return rec
+		}
+		r.remove(s.ID, "taken over", r.c.clock.now())
+	}
+	published := isPublished(s)
+	if !r.c.spec.Mix.wants(s.ID, s.User.ID, published) {
+		return nil
+	}
+	rec := &receiver{c: r.c, num: r.next, stream: s}
+	r.next++
+	r.active[s.ID] = rec
+	r.c.inbox.event(kindStream, rec.num, r.c.clock.now(), streamRecord{s, published})
+	r.c.live.addStream(rec)
+	return rec
+}
+
+// receiver takes the packets of one stream.
+type receiver struct {
+	c      *Capture
+	num    uint32
+	stream joiner.Stream
+	live   atomic.Pointer[playout.Live] // nil while nothing live is asked for
+}
+
+// Packet implements joiner.Receiver.
+func (r *receiver) Packet(p *rtp.Packet, level uint8, at time.Time) {
+	q := playout.Packet{
+		At:        r.c.clock.at(at),
+		SSRC:      p.SSRC,
+		Timestamp: p.Timestamp,
+		Seq:       p.SequenceNumber,
+		PT:        p.PayloadType,
+		Level:     level,
+		Payload:   p.Payload,
+	}
+	r.c.inbox.packet(r.num, &q)
+	r.c.room.heard.Store(true)
+	if l := r.live.Load(); l != nil {
+		l.Push(&q)
+	}
+}
+
+// Report implements joiner.Receiver.
+func (r *receiver) Report(s joiner.SenderReport, at time.Time) {
+	r.c.inbox.report(r.num, playout.Report{At: r.c.clock.at(at), SSRC: s.SSRC, RTP: s.RTP, NTP: s.NTP})
+}

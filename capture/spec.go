@@ -1,0 +1,232 @@
+package capture
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"mixdown/encoder"
+)
+
+// Spec is what a caller asks for: the body of PUT /v1/captures/{id}.
+type Spec struct {
+	Room      RoomSpec          `json:"room" doc:"The room to capture."`
+	User      UserSpec          `json:"user,omitempty" doc:"Who the recorder is in the room."`
+	Mix       MixSpec           `json:"mix,omitempty" doc:"What goes into the mix, and how loud."`
+	Record    []RecordSpec      `json:"record,omitempty" doc:"The files to write."`
+	Republish []RepublishSpec   `json:"republish,omitempty" doc:"The streams to publish the mix as."`
+	Limits    LimitSpec         `json:"limits,omitempty" doc:"When the capture ends by itself."`
+	Labels    map[string]string `json:"labels,omitempty" doc:"Kept with the recording; searchable."`
+}
+
+// RoomSpec names a room. System "mixdown" without a URL is the embedded room
+// service.
+type RoomSpec struct {
+	System string `json:"system,omitempty" doc:"The room system; mixdown is our own." default:"mixdown" example:"mixdown"`
+	URL    string `json:"url,omitempty" doc:"Where the room system is; empty for the embedded one."`
+	RoomID string `json:"roomID" doc:"The room." example:"standup"`
+	Token  string `json:"token,omitempty" doc:"A login token for a room system elsewhere. Never shown again."`
+}
+
+// UserSpec is the recorder's user. Hidden is true unless it is set to false.
+type UserSpec struct {
+	UserID   string `json:"userID,omitempty" default:"recorder"`
+	UserName string `json:"userName,omitempty" default:"Recorder"`
+	Hidden   *bool  `json:"hidden,omitempty" doc:"Not listed, not counted, does not keep the room alive. True unless set to false."`
+}
+
+// MixSpec says what is mixed. Include, exclude and gains name streams or
+// users.
+type MixSpec struct {
+	Channels int                `json:"channels,omitempty" enum:"1,2" default:"2"`
+	Include  []string           `json:"include,omitempty" doc:"Stream or user ids; empty means all."`
+	Exclude  []string           `json:"exclude,omitempty" doc:"Stream or user ids that are neither mixed nor recorded."`
+	Gains    map[string]float64 `json:"gains,omitempty" doc:"Gain in dB by stream or user id."`
+}
+
+// RecordSpec is one kind of file to write.
+type RecordSpec struct {
+	What           string `json:"what" enum:"mix,streams" doc:"The mix, or one file for each stream."`
+	Format         string `json:"format,omitempty" enum:"ogg,wav,flac" default:"ogg"`
+	SegmentSeconds int    `json:"segmentSeconds,omitempty" doc:"Length of a segment." default:"60" minimum:"0"`
+	Storage        string `json:"storage,omitempty" doc:"Where the files go: local, or a storage of the configuration." default:"local"`
+	Bitrate        int    `json:"bitrate,omitempty" doc:"Of Opus, in bit/s." minimum:"0"`
+}
+
+// RepublishSpec is one stream that carries the mix.
+type RepublishSpec struct {
+	StreamID string `json:"streamID"`
+	Bitrate  int    `json:"bitrate,omitempty" default:"48000" minimum:"0"`
+}
+
+// LimitSpec ends a capture by itself; zero means the default.
+type LimitSpec struct {
+	MaxSeconds  int `json:"maxSeconds,omitempty" doc:"Longest capture." default:"14400" minimum:"0"`
+	IdleSeconds int `json:"idleSeconds,omitempty" doc:"Ends after so long without any stream." default:"300" minimum:"0"`
+}
+
+// The defaults of a [Spec].
+const (
+	defaultUserID         = "recorder" // followed by the capture's id in the room
+	defaultSegmentSeconds = 60
+	defaultMixBitrate     = 64000
+	defaultMaxSeconds     = 14400
+	defaultIdleSeconds    = 300
+)
+
+// SpecError says what is wrong with a [Spec], field by field.
+type SpecError struct{ Problems []Problem }
+
+// Problem is one wrong field.
+type Problem struct{ Field, Text string }
+
+func (e *SpecError) Error() string {
+	var all []string
+	for _, p := range e.Problems {
+		all = append(all, p.Field+": "+p.Text)
+	}
+	return strings.Join(all, "; ")
+}
+
+var (
+	captureIDRule = regexp.MustCompile(`^[0-9A-Za-z_-]{1,64}$`)
+	streamIDRule  = regexp.MustCompile(`^[0-9A-Za-z_-]{1,256}$`)
+)
+
+// withDefaults returns the spec with every omitted field set, so that two
+// bodies that mean the same compare equal.
+func (s Spec) withDefaults() Spec {
+	setDefault(&s.Room.System, "mixdown")
+	setDefault(&s.User.UserID, defaultUserID)
+	setDefault(&s.User.UserName, "Recorder")
+	if s.User.Hidden == nil {
+		hidden := true
+		s.User.Hidden = &hidden
+	}
+	setDefault(&s.Mix.Channels, 2)
+	s.Record = slices.Clone(s.Record)
+	for i := range s.Record {
+		r := &s.Record[i]
+		setDefault(&r.Format, "ogg")
+		setDefault(&r.SegmentSeconds, defaultSegmentSeconds)
+		setDefault(&r.Storage, LocalStorage)
+		if r.What == "mix" && r.Format == "ogg" {
+			setDefault(&r.Bitrate, defaultMixBitrate)
+		}
+	}
+	s.Republish = slices.Clone(s.Republish)
+	for i := range s.Republish {
+		setDefault(&s.Republish[i].Bitrate, 48000)
+	}
+	setDefault(&s.Limits.MaxSeconds, defaultMaxSeconds)
+	setDefault(&s.Limits.IdleSeconds, defaultIdleSeconds)
+	s.Labels = maps.Clone(s.Labels)
+	return s
+}
+
+func setDefault[T comparable](v *T, d T) {
+	if zero := *new(T); *v == zero {
+		*v = d
+	}
+}
+
+// check returns a *SpecError naming every wrong field, or nil. The spec has
+// its defaults; storages are the names that exist.
+func (s Spec) check(systems, storages []string) error {
+	var e SpecError
+	add := func(field, format string, args ...any) {
+		e.Problems = append(e.Problems, Problem{field, fmt.Sprintf(format, args...)})
+	}
+	if s.Room.RoomID == "" || len(s.Room.RoomID) > 128 {
+		add("room.roomID", "needs 1 to 128 characters")
+	}
+	if !slices.Contains(systems, s.Room.System) {
+		add("room.system", "%q is not known; known are %s", s.Room.System, strings.Join(systems, ", "))
+	}
+	if len(s.User.UserID) > 64 {
+		add("user.userID", "is longer than 64 bytes")
+	}
+	if len(s.Record) == 0 && len(s.Republish) == 0 {
+		add("record", "nothing to do: ask for at least one of record and republish")
+	}
+	for i, r := range s.Record {
+		at := fmt.Sprintf("record[%d].", i)
+		if r.What != "mix" && r.What != "streams" {
+			add(at+"what", "%q is not one of mix, streams", r.What)
+		}
+		if _, ok := encoder.Ext(r.Format); !ok {
+			add(at+"format", "%q is not one of ogg, wav, flac", r.Format)
+		}
+		if !slices.Contains(storages, r.Storage) {
+			add(at+"storage", "%q is not configured; configured are %s", r.Storage, strings.Join(storages, ", "))
+		}
+		if r.SegmentSeconds < 1 || r.SegmentSeconds > 86400 {
+			add(at+"segmentSeconds", "must be 1 to 86400")
+		}
+		if r.Bitrate != 0 && (r.Bitrate < 6000 || r.Bitrate > 510000) {
+			add(at+"bitrate", "must be 6000 to 510000 bit/s")
+		}
+	}
+	seen := map[string]bool{}
+	for i, r := range s.Republish {
+		at := fmt.Sprintf("republish[%d].", i)
+		if !streamIDRule.MatchString(r.StreamID) {
+			add(at+"streamID", "needs 1 to 256 of 0-9 A-Z a-z _ -")
+		}
+		if seen[r.StreamID] {
+			add(at+"streamID", "%q is published twice", r.StreamID)
+		}
+		seen[r.StreamID] = true
+		if r.Bitrate < 6000 || r.Bitrate > 510000 {
+			add(at+"bitrate", "must be 6000 to 510000 bit/s")
+		}
+	}
+	for id, db := range s.Mix.Gains {
+		if db < -100 || db > 30 {
+			add("mix.gains."+id, "must be -100 to 30 dB")
+		}
+	}
+	if s.Mix.Channels != 1 && s.Mix.Channels != 2 {
+		add("mix.channels", "must be 1 or 2")
+	}
+	if len(e.Problems) > 0 {
+		return &e
+	}
+	return nil
+}
+
+// wants says whether a stream takes part in the capture: streams that a
+// capture publishes only if include names them.
+func (m MixSpec) wants(streamID, userID string, published bool) bool {
+	named := func(list []string) bool {
+		return slices.Contains(list, streamID) || slices.Contains(list, userID)
+	}
+	if named(m.Exclude) {
+		return false
+	}
+	if published {
+		return slices.Contains(m.Include, streamID)
+	}
+	return len(m.Include) == 0 || named(m.Include)
+}
+
+// gain is the gain of a stream in dB; the stream's own entry wins.
+func (m MixSpec) gain(streamID, userID string) float64 {
+	if g, ok := m.Gains[streamID]; ok {
+		return g
+	}
+	return m.Gains[userID]
+}
+
+func (l LimitSpec) max() time.Duration  { return time.Duration(l.MaxSeconds) * time.Second }
+func (l LimitSpec) idle() time.Duration { return time.Duration(l.IdleSeconds) * time.Second }
+
+// HasLabel says whether labels hold "name=value", or a name with any value.
+func HasLabel(labels map[string]string, want string) bool {
+	name, value, exact := strings.Cut(want, "=")
+	have, ok := labels[name]
+	return ok && (!exact || have == value)
+}

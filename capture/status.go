@@ -1,0 +1,153 @@
+package capture
+
+import (
+	"slices"
+	"time"
+
+	"mixdown/joiner"
+	"mixdown/mixer/pcm"
+	"mixdown/storage"
+)
+
+// Status is a capture as its callers see it.
+type Status struct {
+	ID      string         `json:"id"`
+	State   State          `json:"state"`
+	Reason  string         `json:"reason,omitempty" doc:"Why the state is what it is, when that is not obvious."`
+	Trouble string         `json:"trouble,omitempty" doc:"What an operator must mend; recording goes on."`
+	Start   storage.Time   `json:"start"`
+	End     *storage.Time  `json:"end"`
+	Spec                   // what was asked for, with defaults; without secrets
+	Users   []storage.User `json:"users"`
+	Streams []StreamStatus `json:"streams"`
+	Outputs []OutputStatus `json:"outputs"`
+	Live    LiveStatus     `json:"live"`
+	Seconds float64        `json:"seconds" doc:"Length of the recording so far, as far as it is safe on disk."`
+}
+
+// StreamStatus is one stream of a capture.
+type StreamStatus struct {
+	StreamID string             `json:"streamID"`
+	User     joiner.User        `json:"user"`
+	Present  bool               `json:"present" doc:"In the room now."`
+	LevelDB  float64            `json:"levelDb" doc:"In dBFS as last told by the publisher; -127 is silence."`
+	Ledger   storage.Ledger     `json:"ledger" doc:"Milliseconds by what became of them."`
+	Quality  map[string]float64 `json:"quality"`
+}
+
+// OutputStatus is one output of a capture.
+type OutputStatus struct {
+	storage.Output
+	Segments int     `json:"segments" doc:"Sealed segments."`
+	Seconds  float64 `json:"seconds" doc:"Length of the sealed segments."`
+}
+
+// LiveStatus is the live mix of a capture.
+type LiveStatus struct {
+	Running      bool  `json:"running"`
+	LatencyP50MS int64 `json:"latencyP50Ms" doc:"Packet in to mixed packet out."`
+	LatencyP95MS int64 `json:"latencyP95Ms"`
+	LatencyP99MS int64 `json:"latencyP99Ms"`
+	Underruns    int64 `json:"droppedFrames"`
+}
+
+// Status is the capture as it was at the last batch, with its present state.
+func (c *Capture) Status() Status {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.mu.status
+	s.State, s.Reason, s.Trouble = c.mu.state, c.mu.reason, c.mu.trouble
+	if !c.mu.ended.IsZero() {
+		end := storage.At(c.mu.ended)
+		s.End = &end
+	}
+	return s
+}
+
+// publishStatus takes a new status from the timeline; only Run calls it.
+func (c *Capture) publishStatus(durable time.Duration) {
+	t := c.timeline
+	if t.active() {
+		t.busy = t.applied
+	}
+	s := Status{
+		ID: c.id, Start: storage.At(c.clock.start), Spec: c.spec.redacted(), Users: slices.Clone(t.users),
+		Streams: t.streamStatus(), Outputs: t.outputStatus(), Live: c.live.status(), Seconds: durable.Seconds(),
+	}
+	c.mu.Lock()
+	c.mu.status = s
+	c.mu.Unlock()
+	if t.heard {
+		c.heard()
+	}
+}
+
+func (t *timeline) streamStatus() []StreamStatus {
+	books := t.books()
+	all := []StreamStatus{}
+	index := map[string]int{}
+	for _, s := range t.streams {
+		i, ok := index[s.key()]
+		if !ok {
+			i = len(all)
+			index[s.key()] = i
+			all = append(all, StreamStatus{StreamID: s.rec.Stream.ID, User: s.rec.Stream.User, LevelDB: -127, Ledger: books[s.key()]})
+		}
+		all[i].Present = s.left < 0 && !s.done
+		all[i].Quality = s.figures()
+		if all[i].Present {
+			all[i].LevelDB = s.level()
+		}
+	}
+	return all
+}
+
+func (t *timeline) outputStatus() []OutputStatus {
+	all := []OutputStatus{}
+	index := map[string]int{}
+	for _, p := range t.archive.outputs {
+		all = append(all, OutputStatus{Output: p.output})
+	}
+	slices.SortFunc(all, func(a, b OutputStatus) int { return compareIDs(a.ID, b.ID) })
+	for i, o := range all {
+		index[o.ID] = i
+	}
+	for _, s := range t.archive.sealed.Segments {
+		if i, ok := index[s.Output]; ok {
+			all[i].Segments++
+			all[i].Seconds += float64(s.Samples) / pcm.Rate
+		}
+	}
+	return all
+}
+
+func compareIDs(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+func (l *live) status() LiveStatus {
+	l.mu.Lock()
+	running := l.wanted > 0
+	l.mu.Unlock()
+	return LiveStatus{
+		Running:      running,
+		LatencyP50MS: l.latency.quantile(0.50).Milliseconds(),
+		LatencyP95MS: l.latency.quantile(0.95).Milliseconds(),
+		LatencyP99MS: l.latency.quantile(0.99).Milliseconds(),
+		Underruns:    l.overload.Load(),
+	}
+}
+
+// redacted is the spec without its secrets.
+func (s Spec) redacted() Spec {
+	if s.Room.Token != "" {
+		s.Room.Token = "***"
+	}
+	return s
+}

@@ -1,0 +1,218 @@
+package capture
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"time"
+
+	"mixdown/mixer/pcm"
+	"mixdown/mixer/playout"
+	"mixdown/storage"
+)
+
+// stream is one stay of a stream in the room, on the deep path: from
+// roomStreamUpdate ADD to DELETE. A stream that comes back is a new stay that
+// continues the same files. It is the pcm.Reader that the mix reads.
+type stream struct {
+	t      *timeline
+	num    uint32
+	rec    streamRecord
+	joined time.Duration
+	left   time.Duration // -1 while in the room
+	deep   *playout.Deep
+	stems  *stems
+	ended  bool // played to its end
+	done   bool // and closed: deep is gone
+	ledger playout.Ledger
+	first  int64 // sample of its first packet, -1 if none came
+	last   int64 // sample at which it ended
+
+	quality playout.Quality // as of the last figures
+	drift   float64
+}
+
+func newStream(t *timeline, num uint32, rec streamRecord, at time.Duration) *stream {
+	s := &stream{t: t, num: num, rec: rec, joined: at, left: -1, first: -1}
+	s.deep = playout.NewDeep(playout.DeepConfig{Start: t.frame, Placed: s.placed})
+	if !t.linked {
+		s.deep.Cause(at, playout.Down)
+	}
+	s.stems = t.stemsOf(rec.Stream)
+	s.stems.stays++
+	return s
+}
+
+func (s *stream) inputID() string { return fmt.Sprintf("%s#%06d", s.rec.Stream.ID, s.num) }
+
+// key names the stream in manifests and ledgers.
+func (s *stream) key() string { return streamKey(s.rec.Stream.User.ID, s.rec.Stream.ID) }
+
+func streamKey(userID, streamID string) string { return userID + "/" + streamID }
+
+// placed passes a packet on to the stream's own files.
+func (s *stream) placed(p playout.Placed) {
+	s.t.fail(s.stems.write(p))
+}
+
+// ReadFrame implements pcm.Reader.
+func (s *stream) ReadFrame(f *pcm.Frame) error {
+	err := s.deep.ReadFrame(f)
+	if errors.Is(err, io.EOF) {
+		s.ended = true
+		return err
+	}
+	s.t.fail(s.stems.writeFrame(s.t.frame, f))
+	return err
+}
+
+// render renders one frame of a stream that no mix reads, decoding it only if
+// somebody wants the samples.
+func (s *stream) render(f *pcm.Frame) {
+	if s.done || s.ended {
+		return
+	}
+	if s.stems.decoded() {
+		_ = s.ReadFrame(f) // io.EOF is noted in ended, and nothing else is returned
+		return
+	}
+	s.ended = errors.Is(s.deep.Skip(), io.EOF)
+}
+
+// finish closes a stay that has played out.
+func (s *stream) finish() {
+	s.close()
+	s.stems.stays--
+	if s.stems.stays == 0 {
+		s.t.fail(s.stems.close(s.last))
+		delete(s.t.stems, s.key())
+	}
+}
+
+// close takes what is worth keeping from deep and lets it go.
+func (s *stream) close() {
+	s.figures()
+	s.ledger = s.deep.Ledger()
+	if pos, ok := s.deep.First(); ok {
+		s.first = pos
+	}
+	s.last = s.deep.Frame() * pcm.FrameSize
+	s.done = true
+	s.deep = nil
+}
+
+// account is the ledger so far and the samples it spans.
+func (s *stream) account() (l playout.Ledger, first, last int64) {
+	if s.done {
+		return s.ledger, s.first, s.last
+	}
+	first = -1
+	if pos, ok := s.deep.First(); ok {
+		first = pos
+	}
+	return s.deep.Ledger(), first, s.deep.Frame() * pcm.FrameSize
+}
+
+// figures are the receiver's figures of the stay.
+func (s *stream) figures() map[string]float64 {
+	if !s.done {
+		s.quality = s.deep.Quality()
+		s.drift, _ = s.deep.Drift()
+	}
+	q := s.quality
+	return map[string]float64{
+		"packets": float64(q.Packets), "lost": float64(q.Lost), "late": float64(q.Late),
+		"duplicates": float64(q.Duplicates), "broken": float64(q.Broken),
+		"jitterMs": math.Round(q.Jitter*100) / 100, "driftPpm": math.Round(s.drift*10) / 10,
+	}
+}
+
+// level is the newest audio level in dBFS.
+func (s *stream) level() float64 {
+	if l := s.deep.Quality().Level; l != playout.NoLevel {
+		return -float64(l & 127)
+	}
+	return -127
+}
+
+// streamSnapshot is a stream in a checkpoint.
+type streamSnapshot struct {
+	Num    uint32         `json:"num"`
+	Record streamRecord   `json:"record"`
+	Joined time.Duration  `json:"joined"`
+	Left   time.Duration  `json:"left"`
+	Done   bool           `json:"done,omitempty"`
+	Ended  bool           `json:"ended,omitempty"`
+	Ledger playout.Ledger `json:"ledger"`
+	First  int64          `json:"first"`
+	Last   int64          `json:"last"`
+	Deep   []byte         `json:"deep,omitempty"`
+}
+
+func (s *stream) snapshot() streamSnapshot {
+	ss := streamSnapshot{
+		Num: s.num, Record: s.rec, Joined: s.joined, Left: s.left, Done: s.done, Ended: s.ended,
+		Ledger: s.ledger, First: s.first, Last: s.last,
+	}
+	if !s.done {
+		ss.Deep = s.deep.Snapshot()
+	}
+	return ss
+}
+
+func restoreStream(t *timeline, ss streamSnapshot) (*stream, error) {
+	s := &stream{
+		t: t, num: ss.Num, rec: ss.Record, joined: ss.Joined, left: ss.Left, done: ss.Done, ended: ss.Ended,
+		ledger: ss.Ledger, first: ss.First, last: ss.Last,
+	}
+	if s.done {
+		return s, nil
+	}
+	var err error
+	s.deep, err = playout.RestoreDeep(playout.DeepConfig{Start: t.frame, Placed: s.placed}, ss.Deep)
+	if err != nil {
+		return nil, err
+	}
+	s.stems = t.stemsOf(ss.Record.Stream)
+	s.stems.stays++
+	return s, nil
+}
+
+// books adds up the stays of each stream; what lies between two stays is
+// Away.
+func (t *timeline) books() map[string]storage.Ledger {
+	type book struct {
+		ledger playout.Ledger
+		last   int64
+		begun  bool
+	}
+	all := map[string]*book{}
+	for _, s := range t.streams {
+		l, first, last := s.account()
+		if first < 0 {
+			continue
+		}
+		b := all[s.key()]
+		if b == nil {
+			b = &book{}
+			all[s.key()] = b
+		}
+		if b.begun && first > b.last {
+			b.ledger[playout.Away] += first - b.last
+		}
+		for c, n := range l {
+			b.ledger[c] += n
+		}
+		b.begun, b.last = true, max(b.last, last)
+	}
+	out := map[string]storage.Ledger{}
+	for key, b := range all {
+		samples := map[string]int64{}
+		for _, c := range playout.Classes() {
+			samples[c.String()] = b.ledger[c]
+		}
+		out[key] = storage.NewLedger(samples)
+	}
+	return out
+}

@@ -1,0 +1,314 @@
+package capture
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"mixdown/mixer"
+	"mixdown/mixer/pcm"
+	"mixdown/mixer/playout"
+	"mixdown/storage"
+)
+
+// timeline is the deep path: it applies records and renders what they mean,
+// frame by frame, into the outputs. It knows no clock, no network and no
+// present: the same records give the same samples, live or from the journal.
+//
+// It is used by one goroutine. The first error of an output spoils it; the
+// capture then makes a new one from the journal.
+type timeline struct {
+	spec    Spec
+	archive *archive
+	events  *eventLog
+	mix     *mixer.Mixer // nil without a recorded mix
+	mixes   []*mixOutput
+	streams []*stream // by number
+	stems   map[string]*stems
+	users   []storage.User
+
+	frame        int64         // the next to render
+	applied      time.Duration // records up to here are applied
+	last         time.Duration // of the last record
+	checkpointed time.Duration
+	busy         time.Duration // when there last was a stream
+	heard        bool          // a packet has arrived
+	linked       bool          // the recorder is in the room
+	err          error
+}
+
+// openMixes opens an output for each distinct mix that the spec asks for.
+func (t *timeline) openMixes() error {
+	for _, o := range outputsOf(t.spec, "mix") {
+		m, err := newMixOutput(t, o)
+		if err != nil {
+			return err
+		}
+		if t.mix == nil {
+			t.mix = mixer.New(mixer.Config{Aligned: true})
+		}
+		t.mix.AddOutput(m)
+		t.mixes = append(t.mixes, m)
+	}
+	return nil
+}
+
+// apply lets a record take effect. Records that make no sense, from a journal
+// that was tampered with, are skipped: the hole they leave is in the ledger.
+func (t *timeline) apply(r storage.Record) {
+	at := time.Duration(r.At)
+	t.last = at
+	switch r.Kind {
+	case kindPacket:
+		var p playout.Packet
+		if s := t.stream(r.Stream); s != nil && decodePacket(r, &p) == nil {
+			t.heard = true
+			s.deep.Push(&p)
+		}
+	case kindReport:
+		if s := t.stream(r.Stream); s != nil {
+			if rep, err := decodeReport(r); err == nil {
+				s.deep.Report(rep)
+			}
+		}
+	case kindStream:
+		t.addStream(r.Stream, at, r.Data)
+	case kindStreamEnd:
+		t.endStream(r.Stream, at, r.Data)
+	case kindUser, kindUserEnd:
+		t.user(r.Kind == kindUser, at, r.Data)
+	case kindLink:
+		t.link(string(r.Data) == "true", at)
+	}
+}
+
+func (t *timeline) stream(num uint32) *stream {
+	if int(num) >= len(t.streams) || t.streams[num] == nil || t.streams[num].done {
+		return nil
+	}
+	return t.streams[num]
+}
+
+func (t *timeline) addStream(num uint32, at time.Duration, data []byte) {
+	var rec streamRecord
+	if json.Unmarshal(data, &rec) != nil || int(num) != len(t.streams) {
+		return
+	}
+	s := newStream(t, num, rec, at)
+	t.streams = append(t.streams, s)
+	t.play(s)
+	t.events.add(at, "stream.added", s.rec.Stream, "")
+}
+
+// play puts a stream into the mix.
+func (t *timeline) play(s *stream) {
+	if t.mix == nil {
+		return
+	}
+	id := s.inputID()
+	t.mix.SetGain(id, t.spec.Mix.gain(s.rec.Stream.ID, s.rec.Stream.User.ID))
+	t.mix.AddInput(id, s)
+}
+
+func (t *timeline) endStream(num uint32, at time.Duration, data []byte) {
+	s := t.stream(num)
+	if s == nil || s.left >= 0 {
+		return
+	}
+	s.left = at
+	s.deep.End(at)
+	var reason string
+	_ = json.Unmarshal(data, &reason) // an unreadable reason is no reason
+	t.events.add(at, "stream.removed", s.rec.Stream, reason)
+}
+
+func (t *timeline) user(came bool, at time.Duration, data []byte) {
+	var rec userRecord
+	if json.Unmarshal(data, &rec) != nil {
+		return
+	}
+	when := t.archive.clock.utcAt(at)
+	i := slices.IndexFunc(t.users, func(u storage.User) bool { return u.UserID == rec.User.ID })
+	if i < 0 {
+		i = len(t.users)
+		t.users = append(t.users, storage.User{UserID: rec.User.ID, UserName: rec.User.Name})
+	}
+	u := &t.users[i]
+	here := len(u.Joins) > 0 && u.Joins[len(u.Joins)-1].Leave == nil
+	switch {
+	case came && !here:
+		u.Joins = append(slices.Clip(u.Joins), storage.Presence{Join: when})
+		t.events.add(at, "user.joined", rec.User, "")
+	case !came && here:
+		u.Joins = slices.Clone(u.Joins) // a status may show the old one
+		u.Joins[len(u.Joins)-1].Leave = &when
+		t.events.add(at, "user.left", rec.User, "")
+	}
+}
+
+// link notes whether the recorder is in the room: what it misses while it is
+// not is nobody's loss but its own.
+func (t *timeline) link(up bool, at time.Duration) {
+	if t.linked == up {
+		return
+	}
+	t.linked = up
+	class, name := playout.Received, "recorder.connected"
+	if !up {
+		class, name = playout.Down, "recorder.disconnected"
+	}
+	for _, s := range t.streams {
+		if !s.done {
+			s.deep.Cause(at, class)
+		}
+	}
+	t.events.add(at, name, nil, "")
+}
+
+// advance renders every frame before limit.
+func (t *timeline) advance(limit int64) {
+	var frame pcm.Frame
+	for t.frame < limit && t.err == nil {
+		if t.mix != nil {
+			t.mix.Mix()
+		} else {
+			for _, s := range t.streams {
+				s.render(&frame)
+			}
+		}
+		t.frame++
+	}
+	for _, s := range t.stems {
+		t.fail(s.advance(t.frame * pcm.FrameSize))
+	}
+	t.sweep()
+}
+
+// sweep closes the files of streams that have played out.
+func (t *timeline) sweep() {
+	for _, s := range t.streams {
+		if !s.done && s.ended {
+			s.finish()
+		}
+	}
+}
+
+// active says that a stream is in the room.
+func (t *timeline) active() bool {
+	for _, s := range t.streams {
+		if !s.done && s.left < 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// flush makes what is rendered readable in its file and returns what went
+// wrong since the last flush.
+func (t *timeline) flush() error {
+	for _, m := range t.mixes {
+		t.fail(m.segmenter.Flush())
+	}
+	for _, s := range t.stems {
+		t.fail(s.flush())
+	}
+	t.fail(t.events.flush())
+	return t.err
+}
+
+// close ends every output at frame end.
+func (t *timeline) close(end int64) error {
+	if t.mix != nil {
+		t.mix.Drain()
+	}
+	for _, m := range t.mixes {
+		t.fail(m.segmenter.Close())
+	}
+	for _, s := range t.stems {
+		t.fail(s.close(end * pcm.FrameSize))
+	}
+	t.stems = map[string]*stems{}
+	t.fail(t.events.flush())
+	return t.err
+}
+
+// fail keeps the first error.
+func (t *timeline) fail(err error) {
+	if err != nil && t.err == nil && !errors.Is(err, errSpoiled) {
+		t.err = err
+	}
+}
+
+var errSpoiled = errors.New("an earlier error spoiled the timeline")
+
+// timelineSnapshot is the checkpoint of a timeline.
+type timelineSnapshot struct {
+	Frame   int64            `json:"frame"`
+	Applied time.Duration    `json:"applied"`
+	Busy    time.Duration    `json:"busy"`
+	Heard   bool             `json:"heard"`
+	Linked  bool             `json:"linked"`
+	Events  int64            `json:"events"`
+	Users   []storage.User   `json:"users"`
+	Streams []streamSnapshot `json:"streams"`
+}
+
+func (t *timeline) snapshot() []byte {
+	s := timelineSnapshot{
+		Frame: t.frame, Applied: t.applied, Busy: t.busy, Heard: t.heard, Linked: t.linked,
+		Events: t.events.size, Users: t.users,
+	}
+	for _, st := range t.streams {
+		s.Streams = append(s.Streams, st.snapshot())
+	}
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic("capture: snapshot: " + err.Error())
+	}
+	return b
+}
+
+// restoreTimeline makes a timeline from a checkpoint, or a new one from none.
+func restoreTimeline(spec Spec, a *archive, e *eventLog, checkpoint []byte) (*timeline, error) {
+	var s timelineSnapshot
+	if len(checkpoint) > 0 {
+		if err := json.Unmarshal(checkpoint, &s); err != nil {
+			return nil, fmt.Errorf("checkpoint: %w", err)
+		}
+	}
+	t := &timeline{
+		spec: spec, archive: a, events: e, stems: map[string]*stems{},
+		frame: s.Frame, applied: s.Applied, checkpointed: s.Applied, busy: s.Busy,
+		heard: s.Heard, linked: s.Linked, users: s.Users,
+	}
+	if err := e.truncate(s.Events); err != nil {
+		return nil, err
+	}
+	a.abandon()
+	if err := t.openMixes(); err != nil {
+		return nil, err
+	}
+	for _, ss := range s.Streams {
+		st, err := restoreStream(t, ss)
+		if err != nil {
+			return nil, fmt.Errorf("checkpoint: stream %s: %w", ss.Record.Stream.ID, err)
+		}
+		t.streams = append(t.streams, st)
+		if !st.done {
+			t.play(st)
+		}
+	}
+	return t, nil
+}
+
+// replay applies what the journal kept after the checkpoint, with the same
+// batches as when it happened.
+func (t *timeline) replay(r storage.Record) {
+	for time.Duration(r.At) > t.applied+batch {
+		t.applied += batch
+		t.advance(frameAt(t.applied - depth))
+	}
+	t.apply(r)
+}

@@ -1,0 +1,273 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"mixdown/encoder/opus"
+	"mixdown/joiner"
+	"mixdown/joiner/native"
+	"mixdown/mixer/pcm"
+	"mixdown/mixer/pcm/pcmtest"
+	"mixdown/rooms/peer"
+	"mixdown/rooms/token"
+)
+
+// asMixdown makes the test binary behave as the program, so that tests can
+// kill a real process.
+const asMixdown = "RUN_AS_MIXDOWN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asMixdown) != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// child is a daemon in a process of its own.
+type child struct {
+	t    testing.TB
+	data string
+	http string // fixed, so that a restarted daemon is found again
+	udp  string
+	cmd  *exec.Cmd
+	out  *bytes.Buffer
+	mu   *sync.Mutex
+}
+
+// newChild prepares a daemon over a fresh data folder.
+func newChild(t testing.TB) *child {
+	t.Helper()
+	return &child{t: t, data: t.TempDir(), http: freePort(t, "tcp"), udp: freePort(t, "udp"), out: &bytes.Buffer{}, mu: &sync.Mutex{}}
+}
+
+func freePort(t testing.TB, network string) string {
+	t.Helper()
+	if network == "udp" {
+		c, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		return c.LocalAddr().String()
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// Write keeps what the process says, for the log of a failed test.
+func (c *child) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.out.Write(b)
+}
+
+func (c *child) start() {
+	c.t.Helper()
+	c.cmd = exec.Command(os.Args[0], "serve", "--data", c.data, "--listen", c.http, "--udp", c.udp)
+	c.cmd.Env = append(os.Environ(), asMixdown+"=1")
+	c.cmd.Stdout, c.cmd.Stderr = c, c
+	if err := c.cmd.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() {
+		if c.cmd.ProcessState == nil {
+			c.end(syscall.SIGKILL)
+		}
+		if c.t.Failed() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.t.Logf("the daemon said:\n%s", c.out.Bytes())
+		}
+	})
+	eventually(c.t, "the daemon is ready", 20*time.Second, func() bool {
+		resp, err := http.Get("http://" + c.http + "/readyz")
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+}
+
+// end sends a signal and waits for the end.
+func (c *child) end(s syscall.Signal) *os.ProcessState {
+	_ = c.cmd.Process.Signal(s) // it may have ended
+	_ = c.cmd.Wait()            // its state says more than the error
+	return c.cmd.ProcessState
+}
+
+// client calls the daemon's API.
+func (c *child) client() *client {
+	c.t.Helper()
+	key, err := os.ReadFile(filepath.Join(c.data, "api-key"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return &client{url: "http://" + c.http, key: strings.TrimSpace(string(key)), http: http.DefaultClient}
+}
+
+// eventually polls until what is true.
+func eventually(t testing.TB, what string, within time.Duration, is func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	over := time.After(within)
+	for !is() {
+		select {
+		case <-over:
+			t.Fatalf("after %s still not: %s", within, what)
+		case <-tick.C:
+		}
+	}
+}
+
+// call calls the API and fails the test on an error.
+func call[O any](t testing.TB, c *client, method, path string, in any) O {
+	t.Helper()
+	var out O
+	if err := c.call(t.Context(), method, path, in, &out); err != nil {
+		t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return out
+}
+
+// person is a Go participant that publishes a tone from now on until the test
+// ends or leave is called.
+type person struct {
+	pub   *joiner.Publication
+	leave func()
+}
+
+// tone is what a person publishes: one second of a tone, repeated.
+func tone(t testing.TB, hz float64) [][]byte {
+	t.Helper()
+	enc, err := opus.NewEncoder(opus.EncoderConfig{Channels: 1, Bitrate: 64000, Complexity: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var packets [][]byte
+	var f pcm.Frame
+	source := pcmtest.Tone(hz, 0.2)
+	for range 100 {
+		var buf [1500]byte
+		if err := source.ReadFrame(&f); err != nil {
+			t.Fatal(err)
+		}
+		n, err := enc.Encode(&f, buf[:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		packets = append(packets, bytes.Clone(buf[:n]))
+	}
+	return packets[50:]
+}
+
+// join brings a person into a room. mint makes their token, url is the
+// daemon's.
+func join(t testing.TB, url, room, user string, packets [][]byte, mint func(user string) (string, error)) *person {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	engine, err := peer.New(peer.Config{SenderReports: true, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pubs := &joiner.Publications{}
+	p := &person{pub: pubs.Add(user+"-mic", "", 1)}
+	login := joiner.Login{
+		URL: "ws" + strings.TrimPrefix(url, "http") + "/ws", RoomID: room, UserID: user, UserName: user,
+		Token: func() (string, error) { return mint(user) },
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		sys := native.New(native.Config{Engine: engine, Log: log})
+		quick := func(int) time.Duration { return 200 * time.Millisecond }
+		_ = joiner.NewParticipant(sys, login, deaf{}, pubs, quick, log).Run(ctx)
+	})
+	wg.Go(func() {
+		tick := time.NewTicker(pcm.FrameTime)
+		defer tick.Stop()
+		for n := int64(0); ; n++ {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			_ = p.pub.WritePacket(joiner.OutPacket{Pos: n * pcm.FrameSize, Samples: pcm.FrameSize, Level: 20, Payload: packets[n%int64(len(packets))]})
+		}
+	})
+	p.leave = sync.OnceFunc(func() {
+		cancel()
+		wg.Wait()
+		_ = engine.Close()
+	})
+	t.Cleanup(p.leave)
+	return p
+}
+
+// minter makes tokens as the daemon over a data folder would.
+func minter(data string) func(user string) (string, error) {
+	return func(user string) (string, error) {
+		b, err := os.ReadFile(filepath.Join(data, "app.json"))
+		if err != nil {
+			return "", err
+		}
+		var app struct {
+			AppID  uint32 `json:"appID"`
+			Secret string `json:"secret"`
+		}
+		if err := json.Unmarshal(b, &app); err != nil {
+			return "", err
+		}
+		now := time.Now()
+		return token.Make(app.Secret, token.Claims{
+			AppID: app.AppID, UserID: user, Login: true, Publish: true, Created: now, Expires: now.Add(time.Hour),
+		})
+	}
+}
+
+// command runs the program in this process.
+func command(t testing.TB, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = run(t.Context(), process{args: args, stdout: &out, stderr: &errs})
+	return code, out.String(), errs.String()
+}
+
+// tool runs a program that must be there; make test installs it.
+func tool(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if errors.Is(err, exec.ErrNotFound) {
+		t.Fatalf("%s is missing; make test installs it", name)
+	}
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+var _ io.Writer = (*child)(nil)
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }

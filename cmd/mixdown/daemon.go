@@ -1,0 +1,294 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"mixdown/api"
+	"mixdown/capture"
+	"mixdown/configs"
+	"mixdown/joiner"
+	"mixdown/joiner/native"
+	"mixdown/rooms"
+	"mixdown/rooms/peer"
+	"mixdown/rooms/sfu"
+	"mixdown/rooms/token"
+	"mixdown/rooms/udp"
+	"mixdown/storage"
+	"mixdown/storage/file"
+	"mixdown/storage/s3"
+	"mixdown/web"
+)
+
+// uploadGrace is what uploads still get when the daemon stops; the rest waits
+// in the spool.
+const uploadGrace = 5 * time.Second
+
+// daemon is every part of a running Mixdown, in the order in which they
+// start. They stop in the opposite order: the audio flows out first.
+type daemon struct {
+	config configs.Config
+	log    *slog.Logger
+	key    string
+
+	media    *udp.Conn // of the rooms
+	sfu      *sfu.Server
+	rooms    *rooms.Service
+	engine   *peer.Engine
+	spool    *storage.Spool
+	uploader *storage.Uploader
+	captures *capture.Manager
+	listener net.Listener
+	http     *http.Server
+	closers  []func() error
+}
+
+// newDaemon opens everything a daemon needs. On error nothing stays open.
+func newDaemon(c configs.Config, log *slog.Logger) (d *daemon, err error) {
+	d = &daemon{config: c, log: log}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.close())
+		}
+	}()
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return d, fmt.Errorf("data folder: %w", err)
+	}
+	if d.key, err = apiKey(c); err != nil {
+		return d, err
+	}
+	if d.listener, err = net.Listen("tcp", c.Listen); err != nil {
+		return d, fmt.Errorf("listen for HTTP (listen): %w", err)
+	}
+	d.onClose(func() error { return ignoreClosed(d.listener.Close()) })
+	if err := d.openRooms(); err != nil {
+		return d, err
+	}
+	return d, d.openCaptures()
+}
+
+func (d *daemon) onClose(f func() error) { d.closers = append(d.closers, f) }
+
+// close closes what newDaemon opened, last first.
+func (d *daemon) close() error {
+	var errs []error
+	for i := len(d.closers) - 1; i >= 0; i-- {
+		errs = append(errs, d.closers[i]())
+	}
+	d.closers = nil
+	return errors.Join(errs...)
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// openRooms opens the embedded room service and the recorder's way into it.
+func (d *daemon) openRooms() (err error) {
+	app, err := appIdentity(d.config)
+	if err != nil {
+		return err
+	}
+	if d.media, err = udp.Listen(d.config.UDP); err != nil {
+		return fmt.Errorf("listen for media (udp): %w", err)
+	}
+	d.onClose(d.media.Close)
+	if d.sfu, err = sfu.New(sfu.Config{Conn: d.media, Log: d.log}); err != nil {
+		return fmt.Errorf("room service: %w", err)
+	}
+	d.onClose(d.sfu.Close)
+	if d.rooms, err = rooms.New(rooms.Config{AppID: app.ID, Secret: app.Secret, Media: d.sfu, Log: d.log}); err != nil {
+		return err
+	}
+	d.engine, err = peer.New(peer.Config{Log: d.log, SenderReports: true})
+	if err != nil {
+		return fmt.Errorf("recorder: %w", err)
+	}
+	d.onClose(d.engine.Close)
+	return nil
+}
+
+// openCaptures opens the storages, the spool and the captures.
+func (d *daemon) openCaptures() (err error) {
+	if d.spool, err = storage.OpenSpool(filepath.Join(d.config.Data, "spool"), d.log); err != nil {
+		return err
+	}
+	d.onClose(d.spool.Close)
+	buckets, browsers, err := d.openStorages()
+	if err != nil {
+		return err
+	}
+	d.uploader = storage.NewUploader(d.spool, buckets, storage.Options{Log: d.log})
+	key, err := storage.LoadOrCreateKey(filepath.Join(d.config.Data, "keys"))
+	if err != nil {
+		return err
+	}
+	names := []string{}
+	for name := range buckets {
+		names = append(names, name)
+	}
+	d.captures, err = capture.NewManager(capture.Config{
+		Dir: filepath.Join(d.config.Data, "captures"), Spool: d.spool, Storages: names,
+		Systems: map[string]joiner.System{"mixdown": native.New(native.Config{Engine: d.engine, Log: d.log})},
+		URL:     func() string { return "ws://" + loopback(d.listener.Addr()) + "/ws" },
+		Token:   d.recorderToken, Key: key, Local: d.uploader.Drain, Log: d.log,
+	})
+	if err != nil {
+		return err
+	}
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	d.http = &http.Server{
+		Handler: d.handler(api.New(api.Config{
+			Captures: d.captures, Rooms: d.rooms, Recordings: browsers, Probe: probe, PublicKeys: key.PublicKeys(),
+			Uploads: d.uploader.Stats, Metrics: metrics, Ready: func() error { return nil }, Key: d.key, Version: version, Log: d.log,
+		})),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
+	}
+	return nil
+}
+
+// handler mounts what HTTP serves.
+func (d *daemon) handler(rest http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	room := d.rooms.Handler()
+	for _, p := range []string{"/ws", "/whip/", "/whep/"} {
+		mux.Handle(p, room)
+	}
+	for _, p := range []string{"/v1/", "/openapi.json", "/openapi.yaml", "/schemas/", "/healthz", "/readyz", "/metrics"} {
+		mux.Handle(p, rest)
+	}
+	mux.Handle("/", web.Handler())
+	return mux
+}
+
+func (d *daemon) openStorages() (map[string]storage.Bucket, map[string]storage.Browser, error) {
+	local, err := file.Open(filepath.Join(d.config.Data, "recordings"))
+	if err != nil {
+		return nil, nil, fmt.Errorf("storage local: %w", err)
+	}
+	d.onClose(local.Close)
+	buckets := map[string]storage.Bucket{capture.LocalStorage: local}
+	browsers := map[string]storage.Browser{capture.LocalStorage: local}
+	for name, s := range d.config.Storages {
+		b, err := s3.New(s3Config(s))
+		if err != nil {
+			return nil, nil, fmt.Errorf("storage %s: %w", name, err)
+		}
+		buckets[name], browsers[name] = b, b
+	}
+	return buckets, browsers, nil
+}
+
+// recorderToken is the token by which a capture logs in to the embedded rooms.
+func (d *daemon) recorderToken(l joiner.Login) (string, error) {
+	now := time.Now()
+	return d.rooms.MintToken(token.Claims{
+		UserID: l.UserID, RoomID: l.RoomID, Login: true, Publish: true, Hidden: l.Hidden,
+		Created: now, Expires: now.Add(24 * time.Hour),
+	})
+}
+
+// run serves until ctx ends, then lets the audio flow out: captures, uploads,
+// HTTP, rooms.
+func (d *daemon) run(ctx context.Context, ready func(addresses)) error {
+	base := context.WithoutCancel(ctx)
+	upCtx, stopUploads := context.WithCancel(base)
+	roomCtx, stopRooms := context.WithCancel(base)
+	defer stopUploads()
+	defer stopRooms()
+
+	var uploads, service sync.WaitGroup
+	uploads.Go(func() { _ = d.uploader.Run(upCtx) }) // ends with its context only
+	service.Go(func() { _ = d.rooms.Run(roomCtx) })  // likewise
+	failed := make(chan error, 1)
+	service.Go(func() {
+		if err := d.http.Serve(d.listener); !errors.Is(err, http.ErrServerClosed) {
+			failed <- fmt.Errorf("serve HTTP: %w", err)
+		}
+	})
+	a := addresses{HTTP: "http://" + loopback(d.listener.Addr()), UDP: loopback(d.media.LocalAddr())}
+	if err := d.announce(a); err != nil {
+		return errors.Join(err, d.close())
+	}
+	ready(a)
+
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() { // ends with ctx
+		select {
+		case err := <-failed:
+			cancel(err)
+		case <-ctx.Done():
+		}
+	}()
+	_ = d.captures.Run(ctx) // returns the context's cause
+	cause := context.Cause(ctx)
+
+	grace, stop := context.WithTimeout(base, uploadGrace)
+	defer stop()
+	_ = d.uploader.Drain(grace, "") // what does not arrive now waits in the spool
+	stopUploads()
+	uploads.Wait()
+	stopRooms()
+	err := d.http.Shutdown(grace)
+	if err != nil {
+		err = d.http.Close()
+	}
+	service.Wait()
+	if errors.Is(cause, context.Canceled) {
+		cause = nil
+	}
+	return errors.Join(cause, err, d.close())
+}
+
+// announce tells where the daemon is, in the log and to commands on the same
+// machine.
+func (d *daemon) announce(a addresses) error {
+	d.log.Info("listening", "http", a.HTTP, "udp", a.UDP)
+	b, err := json.Marshal(a)
+	if err != nil {
+		return err
+	}
+	if err := storage.WriteFile(filepath.Join(d.config.Data, "addresses.json"), append(b, '\n'), 0o600); err != nil {
+		return fmt.Errorf("tell the addresses: %w", err)
+	}
+	return nil
+}
+
+// loopback is an address by which this machine reaches a listener.
+func loopback(a net.Addr) string {
+	host, port, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return a.String()
+	}
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+func s3Config(s configs.Storage) s3.Config {
+	return s3.Config{
+		Endpoint: s.Endpoint, Region: s.Region, Bucket: s.Bucket, Prefix: s.Prefix,
+		AccessKey: s.AccessKey, SecretKey: s.SecretKey, PathStyle: s.PathStyle,
+	}
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"mixdown/capture"
+	"mixdown/configs"
+	"mixdown/encoder"
+	"mixdown/storage"
+	"mixdown/storage/file"
+	"mixdown/storage/s3"
+)
+
+// verifyCommand is mixdown verify.
+type verifyCommand struct {
+	Recording string `arg:"" help:"Folder of the recording, or s3://BUCKET/PREFIX." placeholder:"PATH"`
+	PublicKey string `help:"File with the public keys that may have signed it; default: the data folder's." placeholder:"FILE"`
+	Config    string `help:"Configuration file, for the bucket's endpoint and keys." env:"MIXDOWN_CONFIG" placeholder:"FILE"`
+}
+
+// Run checks one recording.
+func (v *verifyCommand) Run(ctx context.Context, p process) error {
+	c, err := configs.Load(v.Config, p.environ)
+	if err != nil {
+		return &exitError{exitUsage, err}
+	}
+	b, prefix, bucket, err := v.open(c, p)
+	if err != nil {
+		return &exitError{exitUsage, err}
+	}
+	keys, err := v.keys(c)
+	if err != nil {
+		return &exitError{exitUsage, err}
+	}
+	report, err := storage.Verify(ctx, b, prefix, storage.VerifyOptions{PublicKeys: keys, Bucket: bucket, Probe: probe})
+	for _, problem := range report.Problems {
+		fmt.Fprintf(p.stdout, "broken: %s\n", problem)
+	}
+	for _, n := range report.Notes {
+		fmt.Fprintf(p.stdout, "note: %s\n", n)
+	}
+	switch {
+	case len(report.Problems) > 0:
+		return &exitError{exitFailed, fmt.Errorf("verify: broken: %d problems in recording %s", len(report.Problems), v.Recording)}
+	case err != nil:
+		return &exitError{exitUsage, fmt.Errorf("verify: could not check %s: %w", v.Recording, err)}
+	}
+	fmt.Fprintf(p.stdout, "verify: intact: recording %s, %d segments, %d bytes\n", report.ID, report.Segments, report.Bytes)
+	return nil
+}
+
+// open finds the bucket, the prefix of the recording in it, and the name that
+// the bucket has in manifests, if that is known.
+func (v *verifyCommand) open(c configs.Config, p process) (b storage.Browser, prefix, name string, err error) {
+	if !strings.HasPrefix(v.Recording, "s3://") {
+		dir, err := filepath.Abs(v.Recording)
+		if err != nil {
+			return nil, "", "", err
+		}
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			return nil, "", "", fmt.Errorf("%s is not a recording's folder", v.Recording)
+		}
+		b, err := file.Open(filepath.Dir(dir))
+		return b, filepath.Base(dir), capture.LocalStorage, err
+	}
+	u, err := url.Parse(v.Recording)
+	if err != nil {
+		return nil, "", "", err
+	}
+	prefix = strings.Trim(u.Path, "/")
+	for name, s := range c.Storages {
+		if s.Bucket == u.Host {
+			sc := s3Config(s)
+			sc.Prefix = "" // the caller's prefix is the whole one
+			b, err := s3.New(sc)
+			return b, prefix, name, err
+		}
+	}
+	endpoint := p.environment("AWS_ENDPOINT_URL")
+	if endpoint == "" {
+		return nil, "", "", fmt.Errorf("bucket %s is not in the configuration; give --config, or AWS_ENDPOINT_URL with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", u.Host)
+	}
+	b, err = s3.New(s3.Config{
+		Endpoint: endpoint, Region: p.environment("AWS_REGION"), Bucket: u.Host,
+		AccessKey: p.environment("AWS_ACCESS_KEY_ID"), SecretKey: p.environment("AWS_SECRET_ACCESS_KEY"), PathStyle: true,
+	})
+	return b, prefix, "", err
+}
+
+// keys reads the public keys: the given file, else those of the data folder
+// if there is one.
+func (v *verifyCommand) keys(c configs.Config) ([]string, error) {
+	name := v.PublicKey
+	if name == "" {
+		name = filepath.Join(c.Data, "keys", "signing.pub")
+	}
+	b, err := os.ReadFile(name)
+	if errors.Is(err, os.ErrNotExist) && v.PublicKey == "" {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("public key: %w", err)
+	}
+	keys, err := storage.ParsePublicKeys(string(b))
+	if err != nil {
+		return nil, fmt.Errorf("public key %s: %w", name, err)
+	}
+	return keys, nil
+}
+
+// probe counts the samples of an audio file.
+func probe(name string, r io.ReadSeeker) (int64, error) {
+	return encoder.Samples(strings.TrimPrefix(path.Ext(name), "."), r)
+}

@@ -1,0 +1,228 @@
+package native
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mixdown/joiner"
+	"mixdown/rooms/signal"
+)
+
+const (
+	logoutTimeout = time.Second
+	renewAgain    = 5 * time.Second
+)
+
+// connection is one login over one WebSocket. Its loop makes all calls to the
+// room; the player and the publishers run beside it.
+type connection struct {
+	source  source
+	log     *slog.Logger
+	login   joiner.Login
+	room    joiner.Room
+	pubs    *joiner.Publications
+	wire    *wire
+	session string          // to resume, then the present one
+	keep    func(id string) // remembers the session
+
+	tasks      sync.WaitGroup
+	streams    map[string]bool // that the room was told of
+	player     *player
+	publishers map[*joiner.Publication]*publisher
+	published  map[string]<-chan struct{} // by stream ID: closed when its last publisher has ended
+	renewing   atomic.Bool
+}
+
+// serve runs the connection until ctx ends, the server ends it, or the
+// WebSocket or the player's media is lost.
+func (c *connection) serve(ctx context.Context) error {
+	// The work outlives ctx by the time that logging out takes.
+	work, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer c.wire.ws.CloseNow()
+	c.streams = make(map[string]bool)
+	c.publishers = make(map[*joiner.Publication]*publisher)
+	c.published = make(map[string]<-chan struct{})
+	c.player = newPlayer(c.source, c.wire, c.log, stop)
+	c.tasks.Go(func() { stop(c.wire.read(work)) })
+	c.tasks.Go(func() { stop(c.wire.beat(work)) })
+	c.tasks.Go(func() { stop(c.player.run(work)) })
+	err := c.enter(ctx, work)
+	if err == nil {
+		if c.login.Hidden {
+			c.tasks.Go(func() { c.indicate(work) })
+		}
+		err = c.follow(ctx, work)
+	}
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+		c.leave(work)
+	}
+	stop(err)
+	c.tasks.Wait()
+	return err
+}
+
+// enter logs in and tells who and what is there.
+func (c *connection) enter(ctx, work context.Context) error {
+	calls, cancel := context.WithCancelCause(work)
+	defer cancel(nil)
+	defer context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })()
+	result, err := c.loginRoom(calls)
+	if code(err) == signal.CodeTokenExpired {
+		result, err = c.loginRoom(calls) // with a fresh one
+		if code(err) == signal.CodeTokenExpired {
+			return fmt.Errorf("%w: %w", joiner.ErrPermanent, err)
+		}
+	}
+	if err != nil {
+		// The server may dislike the session, or have made another one whose
+		// ID did not arrive: the next login is a new one.
+		c.session = ""
+		return refusal(err)
+	}
+	c.session = result.SessionID
+	c.keep(result.SessionID)
+	c.log.Info("logged in", "resumed", result.Resumed, "users", len(result.Users), "streams", len(result.Streams))
+	c.usersAdded(result.Users)
+	c.streamsAdded(result.Streams)
+	c.room.Event(joiner.StateChanged{State: joiner.Connected})
+	return nil
+}
+
+func (c *connection) loginRoom(ctx context.Context) (result signal.LoginResult, err error) {
+	token, err := c.login.Token()
+	if err != nil {
+		return result, fmt.Errorf("get token for room %s: %w", c.login.RoomID, err)
+	}
+	err = c.wire.call(ctx, signal.LoginRoom, signal.LoginParams{
+		RoomID:    c.login.RoomID,
+		Token:     token,
+		User:      signal.User{UserID: c.login.UserID, UserName: c.login.UserName},
+		Config:    signal.RoomConfig{UserUpdate: true},
+		SessionID: c.session,
+	}, &result)
+	return result, err
+}
+
+// leave logs out. The server needs not answer: it sees the WebSocket's end.
+func (c *connection) leave(work context.Context) {
+	ctx, cancel := context.WithTimeout(work, logoutTimeout)
+	defer cancel()
+	if err := c.wire.call(ctx, signal.LogoutRoom, signal.RoomParams{RoomID: c.login.RoomID}, nil); err != nil {
+		c.log.Debug("log out", "err", err)
+	}
+}
+
+// follow is the connection's loop.
+func (c *connection) follow(ctx, work context.Context) error {
+	for {
+		changed := c.pubs.Changed()
+		c.publish(work)
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-work.Done():
+			return c.lastWords(context.Cause(work))
+		case m := <-c.wire.notices:
+			if err := c.notice(work, m); err != nil {
+				return err
+			}
+		case <-changed:
+		}
+	}
+}
+
+// lastWords looks whether the server said why before the WebSocket ended.
+func (c *connection) lastWords(err error) error {
+	for {
+		select {
+		case m := <-c.wire.notices:
+			var p signal.RoomStateParams
+			if m.Method == signal.RoomStateUpdate && json.Unmarshal(m.Params, &p) == nil && p.State == signal.Disconnected {
+				return dismissed(p)
+			}
+		default:
+			return err
+		}
+	}
+}
+
+// publish starts and stops publishers as the publications say.
+func (c *connection) publish(work context.Context) {
+	present := make(map[*joiner.Publication]bool)
+	for _, pub := range c.pubs.List() {
+		present[pub] = true
+		if p := c.publishers[pub]; p != nil {
+			p.update()
+			continue
+		}
+		ctx, cancel := context.WithCancel(work)
+		p := newPublisher(c.source, c.wire, c.log, pub, cancel)
+		c.publishers[pub] = p
+		former, ended := c.published[pub.StreamID()], make(chan struct{})
+		c.published[pub.StreamID()] = ended
+		c.tasks.Go(func() {
+			defer close(ended)
+			defer cancel()
+			if former != nil {
+				<-former // else its end would end this one
+			}
+			p.run(ctx, work)
+		})
+	}
+	for pub, p := range c.publishers {
+		if !present[pub] {
+			p.cancel()
+			delete(c.publishers, pub)
+		}
+	}
+}
+
+// indicate tells the room what the recording does.
+func (c *connection) indicate(work context.Context) {
+	told := joiner.RecordingUnknown
+	for {
+		changed := c.pubs.Changed()
+		if now := c.pubs.Indicator(); now != told && now != joiner.RecordingUnknown {
+			value := json.RawMessage(now)
+			if now == joiner.RecordingPaused {
+				value = json.RawMessage(`"paused"`)
+			}
+			err := c.wire.call(work, signal.SetRoomExtraInfo, signal.SetRoomExtraInfoParams{RoomID: c.login.RoomID, Key: "recording", Value: value}, nil)
+			if err != nil && work.Err() == nil {
+				c.log.Warn("set recording indicator", "err", err)
+			}
+			told = now
+		}
+		select {
+		case <-work.Done():
+			return
+		case <-changed:
+		}
+	}
+}
+
+// renew sends a fresh token before the present one expires.
+func (c *connection) renew(work context.Context) {
+	defer c.renewing.Store(false)
+	for range 6 { // the server warns 30 s ahead
+		token, err := c.login.Token()
+		if err == nil {
+			err = c.wire.call(work, signal.RenewToken, signal.RenewTokenParams{RoomID: c.login.RoomID, Token: token}, nil)
+		}
+		if err == nil || work.Err() != nil {
+			return
+		}
+		c.log.Warn("renew token", "err", err)
+		select {
+		case <-work.Done():
+			return
+		case <-time.After(renewAgain):
+		}
+	}
+}

@@ -1,0 +1,376 @@
+package native_test
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pion/rtp"
+
+	"mixdown/joiner"
+	"mixdown/rooms/roomstest"
+)
+
+// TestEveryPacket: packet one arrives, and all others, in order, with number,
+// time, level and marker as published, whether the recorder was there first or
+// comes a little later.
+func TestEveryPacket(t *testing.T) {
+	for _, late := range []time.Duration{0, 2 * time.Second} {
+		t.Run(fmt.Sprint("recorder comes after ", late), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				bed := roomstest.New(t)
+				host := bed.Host()
+				var rec *joined
+				if late == 0 {
+					rec = join(t, bed, host, bed.Login("standup", "recorder", true)).connected(t)
+				}
+				ann := bed.Speaker("standup", "ann")
+				if late > 0 {
+					ann.Say(late)
+					rec = join(t, bed, host, bed.Login("standup", "recorder", true))
+				}
+				ann.Say(3*time.Second - late)
+				time.Sleep(500 * time.Millisecond)
+				ann.Say(2 * time.Second)
+				time.Sleep(100 * time.Millisecond)
+
+				h := rec.of(ann.StreamID)
+				packets, _ := h.received()
+				if len(packets) != 250 || h.stray() != 0 {
+					t.Fatalf("%d packets, want 250; %d after the end", len(packets), h.stray())
+				}
+				first := packets[0]
+				if first.number != 0 {
+					t.Errorf("the first packet is number %d", first.number)
+				}
+				for i, p := range packets {
+					if p.sequence-first.sequence != uint16(i) || p.timestamp-first.timestamp != uint32(p.number*960) {
+						t.Fatalf("packet %d: number %d, sequence +%d, time +%d", i, p.number, p.sequence-first.sequence, p.timestamp-first.timestamp)
+					}
+					if p.level != 30 || p.marker != (i == 0 || i == 150) {
+						t.Errorf("packet %d: level %d, marker %v", i, p.level, p.marker)
+					}
+				}
+				if d := packets[150].number - packets[149].number; d != 26 {
+					t.Errorf("after the pause the number rose by %d", d)
+				}
+			})
+		})
+	}
+}
+
+// TestSenderReports: the reports tell the publisher's clock to the millisecond,
+// also while it sends nothing and after a reconnect.
+func TestSenderReports(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bed := roomstest.New(t)
+		rec := join(t, bed, bed.Host(), bed.Login("standup", "recorder", true)).connected(t)
+		ann := bed.Speaker("standup", "ann")
+		start := time.Now()
+		ann.Say(5 * time.Second)
+		time.Sleep(5 * time.Second) // DTX
+		ann.Say(5 * time.Second)
+		ann.Link.Cut(true)
+		ann.Say(10 * time.Second)
+		ann.Link.Cut(false)
+		ann.Say(10 * time.Second)
+
+		packets, reports := rec.of(ann.StreamID).received()
+		if len(reports) < 20 {
+			t.Fatalf("%d sender reports", len(reports))
+		}
+		// The base of the RTP time is the first packet's of each SSRC; the
+		// stream goes on under the recorder's one SSRC.
+		var worst time.Duration
+		origin := packets[0].timestamp
+		for _, r := range reports {
+			if r.SSRC != packets[0].ssrc {
+				t.Fatalf("a report for SSRC %d, the track has %d", r.SSRC, packets[0].ssrc)
+			}
+			media := time.Duration(r.RTP-origin) * time.Second / 48000
+			wall := ntp(r.NTP).Sub(start)
+			if r.at.Sub(start) > 15*time.Second {
+				continue // the server joined the numbers of two connections
+			}
+			worst = max(worst, (wall - media).Abs())
+		}
+		if worst > time.Millisecond {
+			t.Errorf("a report is wrong by %v", worst)
+		}
+		var after []report
+		for _, r := range reports {
+			if r.at.Sub(start) > 26*time.Second {
+				after = append(after, r)
+			}
+		}
+		if len(after) < 5 {
+			t.Fatalf("%d sender reports after the reconnect", len(after))
+		}
+		last := after[len(after)-1]
+		d := time.Duration(last.RTP-after[0].RTP)*time.Second/48000 - ntp(last.NTP).Sub(ntp(after[0].NTP))
+		if d.Abs() > time.Millisecond {
+			t.Errorf("after the reconnect two reports disagree by %v", d)
+		}
+	})
+}
+
+// ntp reads a 64-bit NTP time (RFC 5905, section 6).
+func ntp(v uint64) time.Time {
+	const from1900to1970 = 2208988800
+	fraction := float64(v&math.MaxUint32) / (1 << 32)
+	return time.Unix(int64(v>>32)-from1900to1970, int64(fraction*1e9))
+}
+
+// TestLossIsRepaired: with a third of the packets lost in each direction of
+// both legs, none is missing in the end.
+func TestLossIsRepaired(t *testing.T) {
+	for _, loss := range []float64{0.1, 0.3} {
+		t.Run(fmt.Sprint(loss), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				bed := roomstest.New(t)
+				rec := join(t, bed, bed.Host(), bed.Login("standup", "recorder", true)).connected(t)
+				ann := bed.Speaker("standup", "ann")
+				ann.Say(time.Second)
+				for i, l := range []*roomstest.Link{ann.Link, rec.host.Link} {
+					l.Delay(20*time.Millisecond, 15*time.Millisecond)
+					l.Lose(loss, uint64(i+1))
+				}
+				ann.Say(20 * time.Second)
+				ann.Link.Lose(0, 0)
+				rec.host.Link.Lose(0, 0)
+				ann.Say(time.Second)
+				time.Sleep(3 * time.Second)
+				if missing := rec.of(ann.StreamID).missing(0, ann.Frames()); len(missing) > 0 {
+					t.Errorf("%d of %d packets missing: %v", len(missing), ann.Frames(), missing)
+				}
+			})
+		})
+	}
+}
+
+// TestPublisherComesBack: an end and a new beginning under the same stream ID
+// are told in order, and nothing arrives in between.
+func TestPublisherComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bed := roomstest.New(t)
+		rec := join(t, bed, bed.Host(), bed.Login("standup", "recorder", true)).connected(t)
+		for range 3 {
+			ann := bed.Speaker("standup", "ann")
+			ann.Say(time.Second)
+			time.Sleep(100 * time.Millisecond)
+			ann.Leave()
+			time.Sleep(100 * time.Millisecond)
+		}
+		want := []string{"CONNECTING", "CONNECTED"}
+		for range 3 {
+			want = append(want, "+ ann", "stream ann-voice", "end ann-voice: stopped by the user", "- ann")
+		}
+		if got := rec.take(); !slices.Equal(got, want) {
+			t.Errorf("told %q\nwant %q", got, want)
+		}
+		numbers := rec.of("ann-voice").numbers()
+		var expected []int64
+		for range 3 {
+			for n := range int64(50) {
+				expected = append(expected, n)
+			}
+		}
+		if !slices.Equal(numbers, expected) || rec.of("ann-voice").stray() != 0 {
+			t.Errorf("heard %v", numbers)
+		}
+	})
+}
+
+// TestPublications: adding, changing and removing a publication shows in the
+// room; the recording indicator too.
+func TestPublications(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bed := roomstest.New(t)
+		ann := join(t, bed, bed.Host(), bed.Login("standup", "ann", false)).connected(t)
+		rec := join(t, bed, bed.Host(), bed.Login("standup", "recorder", true)).connected(t)
+		rec.pubs.SetIndicator(joiner.RecordingOn)
+		mix := rec.pubs.Add("standup-mix", "mix", 2)
+		within(t, time.Second, "published", func() bool { return mix.Stats().Published })
+		for n := range int64(50) {
+			if err := mix.WritePacket(joiner.OutPacket{Pos: n * 960, Samples: 960, Level: 200, Payload: roomstest.Numbered(n)}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		rec.pubs.Add("standup-mix", "other", 2)
+		time.Sleep(time.Second)
+		if room, ok := bed.Service().Room("standup"); !ok || len(room.Streams) != 1 || room.Recording != "recording" {
+			t.Errorf("room %+v", room)
+		}
+		rec.pubs.SetIndicator(joiner.RecordingPaused)
+		rec.pubs.Remove("standup-mix")
+		time.Sleep(time.Second)
+		if room, _ := bed.Service().Room("standup"); len(room.Streams) != 0 || room.Recording != "paused" {
+			t.Errorf("room %+v", room)
+		}
+		if s := mix.Stats(); s.Published || s.Err != nil {
+			t.Errorf("stats %+v", s)
+		}
+		want := []string{"CONNECTING", "CONNECTED", "stream standup-mix", "info standup-mix: other", "end standup-mix: stopped by the user"}
+		if got := ann.take(); !slices.Equal(got, want) {
+			t.Errorf("told %q\nwant %q", got, want)
+		}
+		packets, _ := ann.of("standup-mix").received()
+		// Who is not hidden hears what comes from now on only.
+		if len(packets) < 48 || packets[len(packets)-1].number != 49 || packets[0].level != 127 {
+			t.Errorf("%d packets: %v", len(packets), packets)
+		}
+	})
+}
+
+// TestPublicationReplaced: a publication that is removed and added again at
+// once is a new stream that stays.
+func TestPublicationReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bed := roomstest.New(t)
+		ann := join(t, bed, bed.Host(), bed.Login("standup", "ann", false)).connected(t)
+		bob := join(t, bed, bed.Host(), bed.Login("standup", "bob", false)).connected(t)
+		var mix *joiner.Publication
+		for range 5 {
+			bob.pubs.Remove("mix")
+			mix = bob.pubs.Add("mix", "", 1)
+			time.Sleep(time.Second)
+		}
+		bob.pubs.Remove("mix")
+		bob.pubs.Add("mix", "", 1)
+		bob.pubs.Remove("mix")
+		mix = bob.pubs.Add("mix", "", 1)
+		time.Sleep(5 * time.Second)
+		if s := mix.Stats(); !s.Published {
+			t.Errorf("stats %+v", s)
+		}
+		lines := ann.take()
+		if last := lines[len(lines)-1]; last != "stream mix" {
+			t.Errorf("told %q", lines)
+		}
+	})
+}
+
+// TestStreamRemovedByServer: what an operator removes does not come back by
+// itself.
+func TestStreamRemovedByServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bed := roomstest.New(t)
+		ann := bed.Speaker("standup", "ann")
+		rec := join(t, bed, bed.Host(), bed.Login("standup", "recorder", true)).connected(t)
+		ann.Say(time.Second)
+		if err := bed.Service().RemoveStream("standup", ann.StreamID); err != nil {
+			t.Fatal(err)
+		}
+		ann.Say(10 * time.Second)
+		if s := ann.Publication.Stats(); s.Published || s.Err == nil {
+			t.Errorf("stats %+v", s)
+		}
+		lines := rec.take()
+		if last := lines[len(lines)-1]; last != "end ann-voice: removed by the server" {
+			t.Errorf("told %q", lines)
+		}
+	})
+}
+
+// TestManyStreams: fifty streams are played at once, each to its own receiver.
+func TestManyStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bed := roomstest.New(t)
+		var pubs []*joiner.Publication
+		for u := range 2 {
+			deaf := newRecorder()
+			deaf.refuse = true
+			who := joinAs(t, bed, bed.Host(), bed.Login("hall", fmt.Sprint("user", u), false), deaf).connected(t)
+			for s := range 25 {
+				pubs = append(pubs, who.pubs.Add(fmt.Sprintf("s-%d-%d", u, s), "", 1))
+			}
+		}
+		within(t, 5*time.Second, "all published", func() bool {
+			return !slices.ContainsFunc(pubs, func(p *joiner.Publication) bool { return !p.Stats().Published })
+		})
+		speak := func(from, to int64) {
+			for n := from; n < to; n++ {
+				for i, p := range pubs {
+					if err := p.WritePacket(joiner.OutPacket{Pos: n * 960, Samples: 960, Payload: roomstest.Numbered(n*100 + int64(i))}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+		}
+		speak(0, 20)
+		rec := join(t, bed, bed.Host(), bed.Login("hall", "recorder", true)).connected(t)
+		speak(20, 100)
+		time.Sleep(100 * time.Millisecond)
+		for i, p := range pubs {
+			numbers := rec.of(p.StreamID()).numbers()
+			if len(numbers) != 100 {
+				t.Errorf("%s: %d packets", p.StreamID(), len(numbers))
+				continue
+			}
+			for n, got := range numbers {
+				if got != int64(n*100+i) {
+					t.Errorf("%s: packet %d has number %d", p.StreamID(), n, got)
+					break
+				}
+			}
+		}
+	})
+}
+
+// TestNothingPlayed: a room that wants no stream gets none.
+func TestNothingPlayed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bed := roomstest.New(t)
+		rec := newRecorder()
+		rec.refuse = true
+		j := joinAs(t, bed, bed.Host(), bed.Login("standup", "recorder", true), rec).connected(t)
+		ann := bed.Speaker("standup", "ann")
+		ann.Say(time.Second)
+		want := []string{"CONNECTING", "CONNECTED", "+ ann", "stream ann-voice"}
+		if got := j.take(); !slices.Equal(got, want) {
+			t.Errorf("told %q", got)
+		}
+	})
+}
+
+// TestReceiverPanics: a panic on the media path ends the participant only.
+func TestReceiverPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bed := roomstest.New(t)
+		j := join(t, bed, bed.Host(), bed.Login("standup", "ann", false)).connected(t)
+		broken := make(chan error, 1)
+		ctx := t.Context()
+		host := bed.Host()
+		go func() {
+			broken <- joiner.NewParticipant(host.System, bed.Login("standup", "recorder", true), burning{}, nil, nil, bed.Log).Run(ctx)
+		}()
+		pub := j.pubs.Add("voice", "", 1)
+		within(t, time.Second, "published", func() bool { return pub.Stats().Published })
+		for n := range int64(100) {
+			_ = pub.WritePacket(joiner.OutPacket{Pos: n * 960, Samples: 960, Payload: []byte{1, 2}})
+			time.Sleep(20 * time.Millisecond)
+		}
+		select {
+		case err := <-broken:
+			if !errors.Is(err, joiner.ErrPermanent) || !strings.Contains(err.Error(), "receiver on fire") {
+				t.Errorf("error %v", err)
+			}
+		default:
+			t.Error("the participant lives on")
+		}
+	})
+}
+
+type burning struct{}
+
+func (burning) Event(joiner.Event)                    {}
+func (burning) Stream(joiner.Stream) joiner.Receiver  { return burning{} }
+func (burning) Packet(*rtp.Packet, uint8, time.Time)  { panic("receiver on fire") }
+func (burning) Report(joiner.SenderReport, time.Time) {}
