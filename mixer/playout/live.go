@@ -1,0 +1,262 @@
+package playout
+
+import (
+	"io"
+	"sync"
+	"time"
+
+	"mixdown/encoder/opus"
+	"mixdown/mixer/pcm"
+)
+
+// LiveConfig opens a [Live]. There is nothing to choose.
+type LiveConfig struct{}
+
+// Live is the jitter buffer of the live mix: it plays each packet as early as
+// the network's jitter lets it, conceals what is missing and gives up what
+// comes too late.
+//
+// How long the fastest packets wait follows their jitter, from 20 ms to one
+// second. The buffer is brought there by resampling of at most 0.2 %, by
+// dropping or adding sound where there is next to none, and after a stall by a
+// jump. Time is counted in frames read, and set by the arrivals.
+type Live struct {
+	mu sync.Mutex
+
+	queue   *epoch // packets of the present sender
+	old     uint32 // SSRC before, whose stragglers are not taken
+	changed time.Duration
+	free    []*entry
+	bytes   int
+
+	delay delay
+	now   int64 // capture time of the newest frame, as far as arrivals tell
+
+	tape    tape
+	voice   voice
+	res     resampler
+	other   []float32 // the first of two packets that are merged
+	running bool
+	media   int64 // media time at the end of what was decoded
+	seq     int64
+	length  int
+	bridged int  // concealed since the last packet
+	stretch int  // of it, not at the cost of media time: nothing else was there
+	quiet   bool // the last packet was DTX
+	soft    bool // the next packet is faded in
+	power   float32
+	behind  int           // frames in a row with far too much buffered
+	playing time.Duration // arrival of the packet that was played last
+	began   bool          // in the present frame
+	fresh   bool          // nothing of this sender has been played
+	ended   bool
+
+	quality Quality
+	jitter  jitter
+}
+
+const (
+	liveEntries = 600
+	liveBytes   = 1 << 20
+	liveRate    = 0.002
+	joinTime    = 2 * opus.Grain // fade at a jump
+	resync      = pcm.Rate / 2   // excess that is cut off at once
+	tooMuch     = pcm.Rate / 12  // excess that is merged away when it stays
+	still       = 1e-6           // mean square, -60 dBFS
+)
+
+// NewLive opens a Live.
+func NewLive(LiveConfig) *Live {
+	l := &Live{
+		delay:  newDelay(),
+		tape:   newTape(),
+		voice:  newVoice(),
+		res:    newResampler(),
+		length: pcm.FrameSize,
+	}
+	l.quality.Level = NoLevel
+	return l
+}
+
+// Push takes a packet as it arrives; it copies what it keeps. When 600
+// packets wait the oldest gives way.
+func (l *Live) Push(p *Packet) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.quality.Packets++
+	l.quality.Level = p.Level
+	if len(p.Payload) > payloadMax {
+		l.quality.Broken++
+		return
+	}
+	at := samplesAt(p.At)
+	if l.queue != nil && p.SSRC != l.queue.ssrc && p.SSRC == l.old && p.At < l.changed+2*time.Second {
+		l.quality.Late++
+		return
+	}
+	if l.queue == nil || p.SSRC != l.queue.ssrc || !l.goesOn(p, at) {
+		l.restart(p)
+	}
+	l.set(at)
+	q := l.queue
+	seq, media := q.unwrap(p)
+	if q.seen.add(seq) {
+		l.quality.Duplicates++
+		return
+	}
+	e := l.entry(p, seq, media)
+	if seq >= q.top {
+		q.top, q.topMedia, e.top = seq, media, true
+		l.jitter.add(at - media)
+	}
+	l.delay.add(at, at-media)
+	if !l.fresh && (seq <= l.seq || l.running && media < l.media-slack) {
+		l.quality.Late++
+		l.release(e)
+		return
+	}
+	q.insert(e)
+	for len(q.queue) > liveEntries || l.bytes > liveBytes {
+		l.quality.Dropped++
+		l.release(q.remove())
+	}
+}
+
+// goesOn tells whether p belongs to what was before, and not to a new run of
+// numbers or times.
+func (l *Live) goesOn(p *Packet, at int64) bool {
+	q := l.queue
+	seq, media := q.unwrap(p)
+	numbers, times := seq-q.top, media-q.topMedia
+	if numbers > 0 && times < 0 || numbers < 0 && times > 0 || numbers <= -seenSpan || numbers >= seenSpan {
+		return false
+	}
+	late := at - media - l.delay.fastest()
+	return late > -earlyLimit && late < 2*staleAfter
+}
+
+// restart begins with another sender, whose first packet is p.
+func (l *Live) restart(p *Packet) {
+	if q := l.queue; q != nil {
+		for len(q.queue) > 0 {
+			l.release(q.remove())
+		}
+		if q.ssrc != p.SSRC {
+			l.old, l.changed = q.ssrc, p.At
+			l.delay = newDelay()
+		}
+		l.hush()
+		l.voice.reset()
+	} else {
+		l.now = samplesAt(p.At)
+	}
+	seq, media := int64(p.Seq), int64(p.Timestamp)
+	l.queue = &epoch{ssrc: p.SSRC, top: seq, topMedia: media}
+	l.queue.seen.top = seq - 1
+	l.fresh, l.quiet = true, false
+	l.delay.restart()
+}
+
+// set holds the clock to the arrivals: what is pushed after one frame and
+// before the next arrived in between.
+func (l *Live) set(at int64) {
+	if next := l.now + pcm.FrameSize; at > next {
+		l.now += at - next
+	} else if at < l.now {
+		l.now -= min(l.now-at, pcm.FrameSize/2)
+	}
+}
+
+func (l *Live) entry(p *Packet, seq, media int64) *entry {
+	var q *entry
+	if n := len(l.free); n > 0 {
+		q, l.free = l.free[n-1], l.free[:n-1]
+	} else {
+		q = new(entry)
+	}
+	*q = entry{seq: seq, media: media, at: p.At, level: p.Level, payload: append(q.payload[:0], p.Payload...)}
+	l.bytes += len(q.payload)
+	return q
+}
+
+func (l *Live) release(q *entry) {
+	l.bytes -= len(q.payload)
+	l.free = append(l.free, q)
+}
+
+// End says that the stream left: what has arrived is played, then ReadFrame
+// returns io.EOF.
+func (l *Live) End() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ended = true
+}
+
+// ReadFrame renders the frame that is due now.
+func (l *Live) ReadFrame(f *pcm.Frame) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended && !l.running && l.tape.n == 0 && (l.queue == nil || len(l.queue.queue) == 0) {
+		*f = pcm.Frame{}
+		return io.EOF
+	}
+	l.now += pcm.FrameSize
+	l.began = false
+	l.balance()
+	for l.tape.n < pcm.FrameSize {
+		l.advance(pcm.FrameSize - l.tape.n)
+	}
+	for off := 0; off < pcm.FrameSize; {
+		s, _ := l.tape.take(pcm.FrameSize - off)
+		off += copy(f[off:], s)
+	}
+	return nil
+}
+
+// Delay is how much sound is buffered at present.
+func (l *Live) Delay() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	q := l.queue
+	if q == nil {
+		return 0
+	}
+	switch {
+	case l.running:
+		return pcm.Duration(max(q.topMedia+int64(l.length)-l.cursor(), 0))
+	case len(q.queue) > 0:
+		return pcm.Duration(q.topMedia + int64(l.length) - q.queue[0].media)
+	default:
+		return 0
+	}
+}
+
+// Playing is the arrival of the packet that began to sound last in the frame
+// read last, if one did.
+func (l *Live) Playing() (at time.Duration, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.playing, l.began
+}
+
+// Target is how long the fastest packets are to wait.
+func (l *Live) Target() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return pcm.Duration(l.delay.target)
+}
+
+// Quality is how the stream has arrived so far.
+func (l *Live) Quality() Quality {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	q := l.quality
+	q.Jitter = l.jitter.ms()
+	return q
+}
+
+// cursor is the media time of the next sample to be read.
+func (l *Live) cursor() int64 { return l.media - int64(l.res.lag()) - int64(l.tape.n) }
+
+// due is when media is to be heard.
+func (l *Live) due(media int64) int64 { return media + l.delay.fastest() + l.delay.target }

@@ -1,0 +1,382 @@
+package playout
+
+import (
+	"math"
+
+	"mixdown/encoder/opus"
+	"mixdown/mixer/pcm"
+)
+
+// gap is what has been done about the audio missing since the last packet.
+type gap struct {
+	from    int64 // position at which it began
+	bridged int   // samples of media time concealed
+	faded   int   // samples of media time faded out
+	lost    int64 // samples counted as lost, concealed or recovered
+}
+
+const (
+	concealMax = pcm.Rate / 10 // 100 ms
+	fadeTime   = pcm.Rate / 50 // 20 ms
+	dtxMax     = 2 * pcm.Rate
+	slack      = opus.Grain // a packet this little behind its time is still used
+)
+
+// advance puts at least one sample on the tape or takes one packet from the
+// queue. Gaps are filled for the next need samples only, so that a packet may
+// come as late as its own audio.
+func (d *Deep) advance(need int, render bool) {
+	e, p, pos := d.next(need)
+	if p != nil && e.line == nil {
+		e, p = nil, nil // not due, and what it means for the gap is open
+	}
+	if p != nil && len(d.book.held) > 0 {
+		d.resolve(e, p, pos)
+	}
+	if d.spurt {
+		d.goOn(e, p, pos, need, render)
+		return
+	}
+	if p == nil {
+		d.silence(need, nil, nil, 0)
+		return
+	}
+	wait := pos - d.end
+	if wait <= 0 {
+		d.play(e, p, pos, render)
+		return
+	}
+	if n := int64(d.spare(e, p, pos)); n > 0 && wait >= n {
+		if wait -= n; wait == 0 {
+			d.begin(p.media - n)
+			return
+		}
+	}
+	d.silence(int(min(int64(need), wait)), e, p, pos)
+}
+
+// goOn continues running audio: by the next packet if it is contiguous, else by
+// whatever bridges the gap.
+func (d *Deep) goOn(e *epoch, p *entry, pos int64, need int, render bool) {
+	room := int64(math.MaxInt32)
+	switch {
+	case p == nil:
+	case e.line == d.line:
+		room = p.media - d.media
+	default:
+		room = pos - d.position(d.media)
+	}
+	switch {
+	case room > 0:
+		d.bridge(e, p, pos, int(min(room, math.MaxInt32)), need, render)
+	case e.line == d.line:
+		d.play(e, p, pos, render)
+	default:
+		d.stop(Stalled, render)
+	}
+}
+
+// next is the packet to be played next and its position as far as it is
+// known. Packets whose time is over are thrown away.
+func (d *Deep) next(need int) (*epoch, *entry, int64) {
+	for {
+		var e *epoch
+		var pos int64
+		for _, c := range d.epochs {
+			if len(c.queue) == 0 {
+				continue
+			}
+			if at := d.expect(c); e == nil || at < pos {
+				e, pos = c, at
+			}
+		}
+		if e == nil {
+			return nil, nil, 0
+		}
+		if e.line == nil && pos < d.end+int64(need) {
+			e.fix(d.epochs)
+			continue
+		}
+		p := e.queue[0]
+		late := pos < d.end-slack
+		if d.spurt && e.line == d.line {
+			late = p.media < d.media-slack
+		}
+		switch {
+		case late:
+			d.quality.Late++
+		case d.book.ended && pos >= d.book.until:
+		default:
+			return e, p, pos
+		}
+		d.release(e.remove())
+	}
+}
+
+// expect is the position of the first packet that waits in e.
+func (d *Deep) expect(e *epoch) int64 {
+	media := e.queue[0].media
+	switch {
+	case e.line == nil:
+		if line := e.parent(d.epochs); line != nil {
+			return media + int64(math.Floor(line.offset))
+		}
+		return media + e.least
+	case d.spurt && e.line == d.line:
+		return d.position(media)
+	default:
+		return e.line.place(media, d.end)
+	}
+}
+
+// position maps media time while audio is running.
+func (d *Deep) position(media int64) int64 {
+	return d.end + int64(math.Round((d.res.lag()+float64(media-d.media))*d.res.ratio()))
+}
+
+// missing is what the gap before p consists of: samples of packets that were
+// sent, and something else.
+func (d *Deep) missing(e *epoch, p *entry, pos int64) (lost int64, rest Class) {
+	if e.line != d.line || d.line == nil {
+		return 0, Stalled
+	}
+	n := max(p.seq-d.seq-1, 0)
+	length := max(pos-d.gap.from, 0)
+	lost = min(n*d.length, length)
+	if length-lost <= dtxMax*(n+1) {
+		return lost, DTX
+	}
+	return lost, Stalled
+}
+
+// resolve names what has been read of a gap before it was known how it ends.
+func (d *Deep) resolve(e *epoch, p *entry, pos int64) {
+	lost, rest := d.missing(e, p, pos)
+	d.gap.lost += d.book.settle(lost-d.gap.lost, rest)
+	for i := range d.tape.runs {
+		if d.tape.runs[i].class == pending {
+			d.tape.runs[i].class = rest
+		}
+	}
+}
+
+// silence fills n samples of a gap before p, which is nil if it has not come.
+func (d *Deep) silence(n int, e *epoch, p *entry, pos int64) {
+	class := pending
+	switch {
+	case !d.book.begun:
+		class = absent
+	case p != nil:
+		lost, rest := d.missing(e, p, pos)
+		if l := int(min(int64(n), lost-d.gap.lost)); l > 0 {
+			clear(d.tape.extend(l, Lost))
+			d.gap.lost += int64(l)
+			d.end += int64(l)
+			n -= l
+		}
+		class = rest
+	}
+	clear(d.tape.extend(n, class))
+	d.end += int64(n)
+}
+
+// spare is how many samples before p its FEC restores, 0 if there is none or
+// nothing to restore.
+func (d *Deep) spare(e *epoch, p *entry, pos int64) int {
+	if e.line == nil || e.line != d.line || p.seq-d.seq < 2 || d.quiet || !opus.HasFEC(p.payload) {
+		return 0
+	}
+	if lost, _ := d.missing(e, p, pos); lost <= d.gap.lost || lost < pos-d.gap.from-slack {
+		return 0
+	}
+	return frameSamples(p.payload[0])
+}
+
+// frameSamples is the length of one frame by its TOC byte (RFC 6716, section 3.1).
+func frameSamples(toc byte) int {
+	config := int(toc >> 3)
+	switch {
+	case config >= 16:
+		return 120 << (config & 3)
+	case config >= 12:
+		return 480 << (config & 1)
+	case config&3 == 3:
+		return 2880
+	default:
+		return 480 << (config & 3)
+	}
+}
+
+// bridge continues running audio where packets are missing; the next one is
+// room samples of media time away.
+func (d *Deep) bridge(e *epoch, p *entry, pos int64, room, need int, render bool) {
+	class, lossy := pending, false
+	if p != nil {
+		lost, rest := d.missing(e, p, pos)
+		class = rest
+		if lost > d.gap.lost {
+			class = Lost
+			// Silence that the sender meant is not concealed.
+			lossy = !d.quiet && d.gap.faded == 0 && lost >= pos-d.gap.from-slack
+		}
+	}
+	n := min(room, (need+ahead+opus.Grain-1)/opus.Grain*opus.Grain, opus.MaxSamples)
+	spare := 0
+	if class == Lost {
+		spare = d.spare(e, p, pos)
+	}
+	if room > spare {
+		n = min(n, room-spare)
+	}
+	switch {
+	case spare > 0 && room == spare:
+		if render && !d.voice.fec(p.payload, room) {
+			d.voice.conceal(room)
+		}
+		d.gap.lost += int64(d.feed(room, Recovered, render))
+	case lossy && d.gap.bridged < concealMax:
+		d.conceal(min(n, concealMax-d.gap.bridged), room, render)
+	case d.gap.bridged == 0 && d.gap.faded < fadeTime:
+		n = min(n, fadeTime-d.gap.faded)
+		if render {
+			d.voice.conceal(n)
+			d.voice.fade(n, 1-float32(d.gap.faded)/fadeTime, 1-float32(d.gap.faded+n)/fadeTime)
+		}
+		d.gap.faded += n
+		k := d.feed(n, class, render)
+		if class == Lost {
+			d.gap.lost += int64(k)
+		}
+	default:
+		d.stop(class, render)
+	}
+}
+
+// conceal bridges n samples of a loss that ends in room samples.
+func (d *Deep) conceal(n, room int, render bool) {
+	if render {
+		d.voice.conceal(n)
+		const foot = concealMax - fadeTime
+		if from := d.gap.bridged - foot; from+n > 0 && room > concealMax-d.gap.bridged {
+			gain := func(at int) float32 { return 1 - float32(min(max(at, 0), fadeTime))/fadeTime }
+			d.voice.fade(n, gain(from), gain(from+n))
+		}
+	}
+	d.gap.bridged += n
+	d.gap.lost += int64(d.feed(n, Concealed, render))
+}
+
+// begin starts running audio at media time media, which is position end.
+func (d *Deep) begin(media int64) {
+	d.res.reset()
+	d.media = media
+	d.spurt = true
+}
+
+// feed puts n samples that the voice holds through the resampler on the tape
+// and returns how many they became.
+func (d *Deep) feed(n int, class Class, render bool) int {
+	if render {
+		d.res.push(d.voice.pcm, d.voice.channels, n)
+	} else {
+		d.res.push(nil, 0, n)
+	}
+	d.media += int64(n)
+	k := d.res.ready()
+	d.pull(k, class, render)
+	d.line.offset = float64(d.end-d.media) + d.res.lag()*d.res.ratio()
+	return k
+}
+
+func (d *Deep) pull(n int, class Class, render bool) {
+	out := d.tape.extend(n, class)
+	if render {
+		d.res.pull(out, n)
+	} else {
+		clear(out)
+		d.res.pull(nil, n)
+	}
+	d.end += int64(n)
+}
+
+// stop ends running audio; what the resampler still holds is of class.
+func (d *Deep) stop(class Class, render bool) {
+	d.pull(d.res.rest(), class, render)
+	d.spurt = false
+}
+
+// play takes p from its queue and renders it at the end of the tape.
+func (d *Deep) play(e *epoch, p *entry, pos int64, render bool) {
+	e.remove()
+	defer d.release(p)
+	if d.line != e.line {
+		if d.line != nil {
+			d.voice.reset()
+		}
+		d.line, d.seq = e.line, p.seq-1
+	}
+	if !d.book.begun {
+		d.book.begun, d.book.first = true, d.end
+	}
+	if n := p.seq - d.seq - 1; n > 0 {
+		d.quality.Lost += min(n, (pos-d.gap.from)/max(d.length, 1)+1)
+	}
+	d.seq = p.seq
+	length, err := opus.Duration(p.payload)
+	if err == nil && !d.hidden(pos) && d.placed != nil {
+		if at, ok := d.files.put(d.line, p, pos, length); ok {
+			d.placed(Placed{Pos: at, Samples: length, Payload: p.payload, Level: p.level})
+		}
+	}
+	if p.quiet() {
+		if !d.spurt {
+			d.media = p.media
+		}
+		d.gap = gap{from: pos}
+		d.quiet = true
+		return
+	}
+	d.sound(p, pos, length, err != nil, render)
+}
+
+func (d *Deep) hidden(pos int64) bool { return d.book.hidden(pos, pos+1) }
+
+// sound renders a packet that carries audio.
+func (d *Deep) sound(p *entry, pos int64, length int, broken, render bool) {
+	var skip int
+	if d.spurt {
+		skip = int(max(d.media-p.media, 0))
+	} else {
+		skip = int(d.end - pos)
+		d.begin(p.media + int64(skip))
+	}
+	d.res.setRate(d.line.steer(pos))
+	class := Received
+	if p.resent {
+		class = Recovered
+	}
+	if broken {
+		length = int(d.length)
+	}
+	render = render && !d.book.hidden(pos, pos+int64(length))
+	if render && !broken {
+		n, ok := d.voice.decode(p.payload)
+		if broken = !ok; ok {
+			length = n
+		}
+	}
+	if broken {
+		d.quality.Broken++
+		class = Concealed
+		if render {
+			d.voice.conceal(length)
+		}
+	}
+	if skip = min(skip, length); skip > 0 && render {
+		c := d.voice.channels
+		copy(d.voice.pcm, d.voice.pcm[skip*c:length*c])
+	}
+	d.feed(length-skip, class, render)
+	d.length, d.quiet = int64(length), false
+	d.gap = gap{from: d.position(d.media)}
+}
