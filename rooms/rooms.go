@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"mixdown/rooms/sfu"
+	"mixdown/rooms/signal"
 	"mixdown/rooms/token"
 )
 
@@ -147,8 +148,21 @@ func New(cfg Config) (*Service, error) {
 // AppID is the app whose tokens the service accepts.
 func (s *Service) AppID() uint32 { return s.cfg.AppID }
 
-// MintToken makes a login token for this service; AppID is filled in.
+// MintToken makes a login token for this service; AppID is filled in. IDs by
+// which nobody could log in or publish are an error.
 func (s *Service) MintToken(c token.Claims) (string, error) {
+	faults := []*signal.Error{checkUser(signal.User{UserID: c.UserID})}
+	if c.RoomID != "" { // good for all rooms
+		faults = append(faults, checkRoomID(c.RoomID))
+	}
+	for _, id := range c.StreamIDs {
+		faults = append(faults, checkStreamID(id))
+	}
+	for _, f := range faults {
+		if f != nil {
+			return "", fmt.Errorf("make a token: %w", f)
+		}
+	}
 	c.AppID = s.cfg.AppID
 	return token.Make(s.cfg.Secret, c)
 }

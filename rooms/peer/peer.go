@@ -6,8 +6,9 @@
 // losses by the same rules. It promises that a packet lost on the way is asked
 // for again every 20 ms until it arrives or leaves the history of 512 packets,
 // that retransmissions up to 2048 packets late pass SRTP's replay protection,
-// and that many connections can share one UDP socket. It negotiates nothing:
-// offers, answers and tracks are the caller's.
+// and that many connections share the wakeups by which packets are received:
+// a server's one UDP socket, clients' sockets that are watched together. It
+// negotiates nothing: offers, answers and tracks are the caller's.
 package peer
 
 import (
@@ -24,6 +25,8 @@ import (
 	"github.com/pion/interceptor/pkg/report"
 	"github.com/pion/transport/v5"
 	"github.com/pion/webrtc/v4"
+
+	"mixdown/rooms/udp"
 )
 
 const (
@@ -49,10 +52,16 @@ const (
 
 // Config says what an [Engine] builds its connections on.
 type Config struct {
-	// Conn is a UDP socket that all connections share through an ICE mux; nil
-	// gives every connection sockets of its own. The Engine reads it until
-	// Close and does not close it.
+	// Conn is a UDP socket that all connections share through an ICE mux, which
+	// suits a server; the Engine reads it until Close and does not close it.
+	// Clients need sockets of their own: two connections of theirs towards the
+	// same server would have the same addresses at both ends, and nobody could
+	// tell their packets apart.
 	Conn net.PacketConn
+	// Sockets is where connections get sockets of their own if there is
+	// neither Conn nor Net; nil is the machine's network, with a wakeup for
+	// each packet. The caller closes it after the connections.
+	Sockets *udp.Group
 	// Net is the network; nil is the machine's. Tests pass a vnet.
 	Net transport.Net
 	// Lite makes the connections ICE-lite (RFC 8445, section 2.5): the
@@ -103,8 +112,15 @@ func New(c Config) (*Engine, error) {
 	s.SetSRTPReplayProtectionWindow(replayWindow)
 	// AES-GCM costs a tenth to a fifth less than AES-CM with HMAC.
 	s.SetSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AEAD_AES_256_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80)
-	if c.Net != nil {
+	switch {
+	case c.Net != nil:
 		s.SetNet(c.Net)
+	case c.Conn == nil && c.Sockets != nil:
+		network, err := newGroupNet(c.Sockets)
+		if err != nil {
+			return nil, err
+		}
+		s.SetNet(network)
 	}
 	if c.Conn != nil {
 		e.conn = newSharedConn(c.Conn)

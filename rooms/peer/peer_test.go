@@ -118,9 +118,17 @@ func TestConnectAfterAYear(t *testing.T) {
 
 func connect(t *testing.T, a, b *peer.Engine) {
 	t.Helper()
+	from, to := dial(t, a, b)
+	check(t, from.GracefulClose())
+	check(t, to.GracefulClose())
+}
+
+// dial makes a connection between two engines and waits until it stands.
+func dial(t *testing.T, a, b *peer.Engine) (from, to *webrtc.PeerConnection) {
+	t.Helper()
 	from, err := a.NewPeerConnection()
 	check(t, err)
-	to, err := b.NewPeerConnection()
+	to, err = b.NewPeerConnection()
 	check(t, err)
 	connected := make(chan struct{}, 2)
 	for _, pc := range []*webrtc.PeerConnection{from, to} {
@@ -146,6 +154,5 @@ func connect(t *testing.T, a, b *peer.Engine) {
 	check(t, from.SetRemoteDescription(describe(to, d, err)))
 	<-connected
 	<-connected
-	check(t, from.GracefulClose())
-	check(t, to.GracefulClose())
+	return from, to
 }

@@ -109,8 +109,14 @@ type Speaker struct {
 // returns when the stream can be heard.
 func (b *Bed) Speaker(roomID, userID string) *Speaker {
 	b.t.Helper()
+	return b.SpeakerOf(roomID, userID, userID+"-voice")
+}
+
+// SpeakerOf is [Bed.Speaker] with a stream ID of its own.
+func (b *Bed) SpeakerOf(roomID, userID, streamID string) *Speaker {
+	b.t.Helper()
 	h := b.Host()
-	s := &Speaker{Host: h, StreamID: userID + "-voice", Payload: Numbered, ended: make(chan struct{})}
+	s := &Speaker{Host: h, StreamID: streamID, Payload: Numbered, ended: make(chan struct{})}
 	pubs := new(joiner.Publications)
 	s.Publication = pubs.Add(s.StreamID, "", 1)
 	p := joiner.NewParticipant(h.System, b.Login(roomID, userID, false), deaf{}, pubs, nil, b.Log.With("host", userID))

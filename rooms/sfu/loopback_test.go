@@ -28,10 +28,10 @@ func TestLoopback(t *testing.T) {
 			engine := func(reports, shared bool) *peer.Engine {
 				c := peer.Config{SenderReports: reports}
 				if shared {
-					own, err := udp.Listen("127.0.0.1:0")
+					own, err := udp.NewGroup()
 					check(t, err)
 					t.Cleanup(func() { check(t, own.Close()) })
-					c.Conn = own
+					c.Sockets = own
 				}
 				e, err := peer.New(c)
 				check(t, err)
@@ -87,13 +87,13 @@ func BenchmarkLoopback(b *testing.B) {
 	const streams = 100
 	conn, err := udp.Listen("127.0.0.1:0")
 	check(b, err)
-	own, err := udp.Listen("127.0.0.1:0")
+	own, err := udp.NewGroup()
 	check(b, err)
 	server, err := sfu.New(sfu.Config{Conn: conn})
 	check(b, err)
 	sending, err := peer.New(peer.Config{SenderReports: true})
 	check(b, err)
-	playing, err := peer.New(peer.Config{Conn: own})
+	playing, err := peer.New(peer.Config{Sockets: own})
 	check(b, err)
 	p, l := publish(b, server, sending, "loopback"), play(b, server, playing, "loopback", false)
 	for i := range streams {

@@ -31,6 +31,13 @@ type PlayerConfig struct {
 // offers, the client answers. Media sections of stopped streams are used again
 // for later ones once the client has agreed to the stop, so the session
 // description does not grow without end.
+//
+// A section is offered as inactive when its stream stops, and in later offers,
+// while it waits for another stream, as sendonly without an SSRC: it sends
+// nothing, but the client keeps a receiver for it. A pion client that is told
+// twice that a section is inactive stops a receiver that never had a track,
+// makes no other, and does not hear the stream that comes there next. Our own
+// connection knows nothing of it, else it would think the section taken.
 type Player struct {
 	*life
 	config PlayerConfig
@@ -39,9 +46,10 @@ type Player struct {
 
 	mu      sync.Mutex
 	wanted  map[string]wish
-	order   []string // the wanted streams, as they were asked for
-	offered bool     // an offer waits for its answer
-	mids    []string // of that offer, in its order
+	order   []string        // the wanted streams, as they were asked for
+	offered bool            // an offer waits for its answer
+	mids    []string        // of that offer, in its order
+	waiting map[string]bool // which of them wait for a stream
 }
 
 // wish is what a stream is to be played from.
@@ -121,6 +129,7 @@ func (p *Player) Answer(sdp string) error {
 	if err := checkAnswer(sdp, p.mids); err != nil {
 		return fmt.Errorf("answer: %w", err)
 	}
+	sdp = redirect(sdp, p.waiting, "recvonly", "inactive")
 	if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: sdp}); err != nil {
 		// It was applied in part: nothing can be built on that.
 		err = fmt.Errorf("answer: %w: %w", ErrBadSDP, err)
@@ -262,13 +271,16 @@ func (p *Player) describeWanted() (string, map[string]string, error) {
 	}
 	p.offered, p.mids = true, p.mids[:0]
 	streams := make(map[string]string)
+	p.waiting = make(map[string]bool)
 	for _, s := range p.slots {
-		p.mids = append(p.mids, s.transceiver.Mid())
+		mid := s.transceiver.Mid()
+		p.mids = append(p.mids, mid)
 		if s.streamID != "" {
-			streams[s.transceiver.Mid()] = s.streamID
+			streams[mid] = s.streamID
 		}
+		p.waiting[mid] = s.streamID == "" && s.reusable
 	}
-	return sdp, streams, nil
+	return redirect(sdp, p.waiting, "inactive", "sendonly"), streams, nil
 }
 
 // free gives a slot back; its media section becomes inactive.

@@ -69,6 +69,32 @@ func checkAnswer(answer string, mids []string) error {
 	return nil
 }
 
+// redirect changes the direction of some media sections.
+func redirect(description string, mids map[string]bool, from, to string) string {
+	lines := strings.SplitAfter(description, "\n")
+	found, chosen := -1, false
+	settle := func() {
+		if chosen && found >= 0 {
+			lines[found] = strings.Replace(lines[found], from, to, 1)
+		}
+		found, chosen = -1, false
+	}
+	for i, line := range lines {
+		line = strings.TrimRight(line, "\r\n")
+		mid, isMid := strings.CutPrefix(line, "a=mid:")
+		switch {
+		case strings.HasPrefix(line, "m="):
+			settle()
+		case isMid:
+			chosen = mids[mid]
+		case line == "a="+from:
+			found = i
+		}
+	}
+	settle()
+	return strings.Join(lines, "")
+}
+
 func direction(d *sdp.SessionDescription, m *sdp.MediaDescription) string {
 	for _, attributes := range [][]sdp.Attribute{m.Attributes, d.Attributes} {
 		for _, a := range attributes {

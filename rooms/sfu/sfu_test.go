@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -196,68 +195,6 @@ func TestSenderReportsKeepThePublishersClock(t *testing.T) {
 		time.Sleep(20 * time.Millisecond)
 		if !l.reported("0", original.NTPTime, original.RTPTime) {
 			t.Errorf("a report did not come within %s", time.Since(before))
-		}
-		p.close()
-		l.close()
-	})
-}
-
-func TestStoppedSectionsAreUsedAgain(t *testing.T) {
-	virtual(t, func(w *world) {
-		p, l := w.publish(), w.play(false)
-		l.player.Play("stay", p.up)
-		for i := range 20 {
-			id := fmt.Sprint("s", i)
-			l.player.Play(id, p.up)
-			l.answer()
-			l.played(id + " true <nil>")
-			p.all = nil
-			p.talk(5)
-			time.Sleep(200 * time.Millisecond)
-			got := l.heard(id)
-			if len(got) < 5 || !slices.Equal(got[len(got)-5:], p.all) {
-				t.Fatalf("%s: heard %d", id, len(got))
-			}
-			l.player.Stop(id)
-			l.answer()
-			l.played(id + " false <nil>")
-			quiet := l.count("1")
-			p.talk(2)
-			time.Sleep(100 * time.Millisecond)
-			if l.count("1") != quiet {
-				t.Fatalf("%s: packets after the stop", id)
-			}
-		}
-		offers, streams := l.last()
-		last := offers[len(offers)-1]
-		if n := strings.Count(last, "m=audio"); n != 2 {
-			t.Errorf("%d media sections for 2 streams at a time", n)
-		}
-		if len(streams) != 1 || !strings.Contains(last, "a=inactive") {
-			t.Errorf("a stopped stream is still offered: %v", streams)
-		}
-		if stay := l.heard("stay"); len(stay) != 20*7 {
-			t.Errorf("the other stream lost packets: %d of %d", len(stay), 20*7)
-		}
-		p.close()
-		l.close()
-	})
-}
-
-func TestExchangingStreamsDoesNotGrowTheDescription(t *testing.T) {
-	virtual(t, func(w *world) {
-		p, l := w.publish(), w.play(false)
-		l.player.Play("s0", p.up)
-		l.answer()
-		for i := range 10 {
-			l.player.Stop(fmt.Sprint("s", i))
-			l.player.Play(fmt.Sprint("s", i+1), p.up)
-			l.answer()
-			l.played(fmt.Sprint("s", i+1, " true <nil>"))
-		}
-		offers, _ := l.last()
-		if n := strings.Count(offers[len(offers)-1], "m=audio"); n > 2 {
-			t.Errorf("%d media sections", n)
 		}
 		p.close()
 		l.close()

@@ -1,4 +1,4 @@
-//go:build unix
+//go:build linux
 
 package udp
 
@@ -62,6 +62,9 @@ func BenchmarkReceive(b *testing.B) {
 	b.Run("drained", func(b *testing.B) {
 		c := listen(b, "127.0.0.1:0")
 		receive(b, c)
+	})
+	b.Run("group", func(b *testing.B) {
+		receive(b, socket(b, group(b), "udp4", "127.0.0.1"))
 	})
 	b.Run("plain", func(b *testing.B) {
 		c, err := net.ListenPacket("udp", "127.0.0.1:0")

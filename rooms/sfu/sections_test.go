@@ -1,0 +1,120 @@
+package sfu_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestStoppedSectionsAreUsedAgain(t *testing.T) {
+	virtual(t, func(w *world) {
+		p, l := w.publish(), w.play(false)
+		l.player.Play("stay", p.up)
+		for i := range 20 {
+			id := fmt.Sprint("s", i)
+			l.player.Play(id, p.up)
+			l.answer()
+			l.played(id + " true <nil>")
+			p.all = nil
+			p.talk(5)
+			time.Sleep(200 * time.Millisecond)
+			got := l.heard(id)
+			if len(got) < 5 || !slices.Equal(got[len(got)-5:], p.all) {
+				t.Fatalf("%s: heard %d", id, len(got))
+			}
+			l.player.Stop(id)
+			l.answer()
+			l.played(id + " false <nil>")
+			quiet := l.count("1")
+			p.talk(2)
+			time.Sleep(100 * time.Millisecond)
+			if l.count("1") != quiet {
+				t.Fatalf("%s: packets after the stop", id)
+			}
+		}
+		offers, streams := l.last()
+		last := offers[len(offers)-1]
+		if n := strings.Count(last, "m=audio"); n != 2 {
+			t.Errorf("%d media sections for 2 streams at a time", n)
+		}
+		if len(streams) != 1 || !strings.Contains(last, "a=inactive") {
+			t.Errorf("a stopped stream is still offered: %v", streams)
+		}
+		if stay := l.heard("stay"); len(stay) != 20*7 {
+			t.Errorf("the other stream lost packets: %d of %d", len(stay), 20*7)
+		}
+		p.close()
+		l.close()
+	})
+}
+
+// Sections that stayed free over several offers are heard again when streams
+// come back to them, whichever of them it is.
+func TestSectionsAreUsedAgainAfterAWhile(t *testing.T) {
+	virtual(t, func(w *world) {
+		p, l := w.publish(), w.play(false)
+		play := func(id string) {
+			t.Helper()
+			l.player.Play(id, p.up)
+			l.answer()
+			l.played(id + " true <nil>")
+		}
+		stop := func(id string) {
+			t.Helper()
+			l.player.Stop(id)
+			l.answer()
+			l.played(id + " false <nil>")
+		}
+		for _, id := range []string{"stay", "a", "b", "c"} {
+			play(id)
+		}
+		for _, id := range []string{"a", "b", "c"} {
+			stop(id)
+		}
+		offers, _ := l.last()
+		last := offers[len(offers)-1]
+		if n := strings.Count(last, "a=inactive"); n != 1 {
+			t.Errorf("%d inactive sections, only that of c just stopped", n)
+		}
+		if n := strings.Count(last, "a=ssrc:"); n != strings.Count(offers[0], "a=ssrc:") {
+			t.Error("sections without a stream have an SSRC")
+		}
+		for _, id := range []string{"d", "e", "f"} {
+			play(id)
+			p.all = nil
+			p.talk(5)
+			time.Sleep(200 * time.Millisecond)
+			if got := l.heard(id); len(got) < 5 || !slices.Equal(got[len(got)-5:], p.all) {
+				t.Errorf("%s: heard %d", id, len(got))
+			}
+		}
+		offers, _ = l.last()
+		if n := strings.Count(offers[len(offers)-1], "m=audio"); n != 4 {
+			t.Errorf("%d media sections for 4 streams", n)
+		}
+		p.close()
+		l.close()
+	})
+}
+
+func TestExchangingStreamsDoesNotGrowTheDescription(t *testing.T) {
+	virtual(t, func(w *world) {
+		p, l := w.publish(), w.play(false)
+		l.player.Play("s0", p.up)
+		l.answer()
+		for i := range 10 {
+			l.player.Stop(fmt.Sprint("s", i))
+			l.player.Play(fmt.Sprint("s", i+1), p.up)
+			l.answer()
+			l.played(fmt.Sprint("s", i+1, " true <nil>"))
+		}
+		offers, _ := l.last()
+		if n := strings.Count(offers[len(offers)-1], "m=audio"); n > 2 {
+			t.Errorf("%d media sections", n)
+		}
+		p.close()
+		l.close()
+	})
+}

@@ -1,0 +1,173 @@
+package udp
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// A socket of a group carries the packets of one connection, which are not
+	// longer than Ethernet's.
+	groupBatch  = 32
+	groupPacket = 2048
+	groupEvents = 128
+)
+
+// Group is a number of UDP sockets that one goroutine watches: while packets
+// flow it looks every [Tick] which sockets have something and wakes their
+// readers, each of whom takes all there is with one recvmmsg. A socket that
+// gets nothing costs nothing, and a hundred sockets with one packet each cost
+// one wakeup of the process.
+//
+// The Go runtime does not know the sockets. If it did, it would wake a thread
+// for each packet that arrives, whether somebody waits for it or not.
+type Group struct {
+	epoll int
+	bell  int // an eventfd that ends the wait
+	done  chan struct{}
+
+	mu      sync.Mutex
+	sockets map[int32]*Socket
+	spare   []*packets
+	closed  bool
+}
+
+// NewGroup makes a Group without sockets. It owns a goroutine, which Close
+// ends.
+func NewGroup() (*Group, error) {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("watch UDP sockets: %w", err)
+	}
+	bell, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err == nil {
+		err = unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, bell, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(bell)})
+	}
+	if err != nil {
+		_ = unix.Close(epoll)
+		return nil, fmt.Errorf("watch UDP sockets: %w", err)
+	}
+	g := &Group{epoll: epoll, bell: bell, done: make(chan struct{}), sockets: make(map[int32]*Socket)}
+	go g.watch()
+	return g, nil
+}
+
+// Listen opens a socket like [net.ListenUDP]. The caller closes it.
+func (g *Group) Listen(network string, addr *net.UDPAddr) (*Socket, error) {
+	s, err := newSocket(g, network, addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen on UDP %v: %w", addr, err)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		err = net.ErrClosed
+	} else {
+		// Edge-triggered: a socket is reported again when more has come.
+		err = unix.EpollCtl(g.epoll, unix.EPOLL_CTL_ADD, s.fd, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(s.fd)})
+	}
+	if err != nil {
+		_ = unix.Close(s.fd)
+		return nil, fmt.Errorf("listen on UDP %v: %w", addr, err)
+	}
+	g.sockets[int32(s.fd)] = s
+	return s, nil
+}
+
+// Close closes the sockets that are still open and waits for the goroutine.
+func (g *Group) Close() error {
+	g.mu.Lock()
+	if g.closed {
+		g.mu.Unlock()
+		return nil
+	}
+	g.closed = true
+	var open []*Socket
+	for _, s := range g.sockets {
+		open = append(open, s)
+	}
+	g.mu.Unlock()
+	var errs []error
+	for _, s := range open {
+		if err := s.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	if _, err := unix.Write(g.bell, []byte{1, 0, 0, 0, 0, 0, 0, 0}); err != nil {
+		return errors.Join(append(errs, fmt.Errorf("stop watching UDP sockets: %w", err))...)
+	}
+	<-g.done
+	return errors.Join(append(errs, unix.Close(g.epoll), unix.Close(g.bell))...)
+}
+
+// watch wakes readers until the bell rings.
+func (g *Group) watch() {
+	defer close(g.done)
+	var events [groupEvents]unix.EpollEvent
+	quiet := idleTicks
+	for {
+		wait := -1 // for as long as it takes
+		if quiet < idleTicks {
+			time.Sleep(Tick)
+			wait = 0
+		}
+		n, err := unix.EpollWait(g.epoll, events[:], wait)
+		if err != nil {
+			n = 0 // EINTR: nothing else can happen to a good descriptor
+		}
+		quiet++
+		if n > 0 {
+			quiet = 0
+		}
+		if !g.wake(events[:n]) {
+			return
+		}
+	}
+}
+
+// wake tells the readers of sockets that something has come; false is the end.
+func (g *Group) wake(events []unix.EpollEvent) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i := range events {
+		if s := g.sockets[events[i].Fd]; s != nil {
+			s.nudge()
+		}
+	}
+	return !g.closed
+}
+
+func (g *Group) forget(s *Socket) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.sockets, int32(s.fd))
+}
+
+// borrow lends room for packets to a socket that has some: sockets without
+// any need none.
+func (g *Group) borrow() *packets {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if n := len(g.spare); n > 0 {
+		p := g.spare[n-1]
+		g.spare = g.spare[:n-1]
+		return p
+	}
+	return newPackets(groupBatch, groupPacket)
+}
+
+// spareMax is how much unused room a group keeps, 1 MiB.
+const spareMax = 16
+
+func (g *Group) giveBack(p *packets) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.spare) < spareMax {
+		g.spare = append(g.spare, p)
+	}
+}

@@ -1,0 +1,224 @@
+package udp
+
+import (
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"testing"
+	"time"
+)
+
+func group(t testing.TB) *Group {
+	t.Helper()
+	g, err := NewGroup()
+	check(t, err)
+	t.Cleanup(func() { check(t, g.Close()) })
+	return g
+}
+
+func socket(t testing.TB, g *Group, network, ip string) *Socket {
+	t.Helper()
+	s, err := g.Listen(network, &net.UDPAddr{IP: net.ParseIP(ip)})
+	check(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func portOf(s *Socket) uint16 { return uint16(s.LocalAddr().(*net.UDPAddr).Port) }
+
+// Two sockets talk: every packet comes once, whole, in order, from the right
+// address, in more than one batch, whatever the family and whatever they are
+// bound to.
+func TestGroupCarriesPackets(t *testing.T) {
+	for _, c := range []struct{ network, bind, via string }{
+		{"udp4", "127.0.0.1", "127.0.0.1"},
+		{"udp4", "0.0.0.0", "127.0.0.1"},
+		{"udp6", "::1", "::1"},
+		{"udp6", "::", "::1"},
+	} {
+		t.Run(c.network+" "+c.bind, func(t *testing.T) {
+			g := group(t)
+			a, b := socket(t, g, c.network, c.bind), socket(t, g, c.network, c.bind)
+			to := netip.AddrPortFrom(netip.MustParseAddr(c.via), portOf(b))
+			const count = 3*groupBatch + 1
+			packet := func(i int) []byte {
+				p := make([]byte, 4+i*13%1400)
+				binary.BigEndian.PutUint32(p, uint32(i))
+				for k := range p[4:] {
+					p[4+k] = byte(i + k)
+				}
+				return p
+			}
+			for i := range count {
+				if n, err := a.WriteToAddrPort(packet(i), to); err != nil || n != len(packet(i)) {
+					t.Fatal(n, err)
+				}
+			}
+			buf := make([]byte, 2000)
+			for i := range count {
+				n, from, err := b.ReadFrom(buf)
+				check(t, err)
+				if string(buf[:n]) != string(packet(i)) {
+					t.Fatalf("packet %d: %d bytes, beginning with %x", i, n, buf[:4])
+				}
+				if from := from.(*net.UDPAddr); from.Port != int(portOf(a)) || !from.IP.Equal(net.ParseIP(c.via)) {
+					t.Fatalf("packet %d came from %s", i, from)
+				}
+			}
+			if _, err := b.WriteTo([]byte("back"), net.UDPAddrFromAddrPort(netip.AddrPortFrom(to.Addr(), portOf(a)))); err != nil {
+				t.Fatal(err)
+			}
+			if n, _, err := a.ReadFromAddrPort(buf); err != nil || string(buf[:n]) != "back" {
+				t.Fatalf("%q, %v", buf[:n], err)
+			}
+		})
+	}
+}
+
+// Hundred readers each get what is theirs, while others are opened and closed.
+func TestGroupServesMany(t *testing.T) {
+	g := group(t)
+	const count, each = 100, 50
+	var readers sync.WaitGroup
+	var addrs []netip.AddrPort
+	for i := range count {
+		s := socket(t, g, "udp4", "127.0.0.1")
+		addrs = append(addrs, s.LocalAddr().(*net.UDPAddr).AddrPort())
+		readers.Go(func() {
+			buf := make([]byte, 100)
+			for k := range each {
+				if _, _, err := s.ReadFrom(buf); err != nil || buf[0] != byte(i) || buf[1] != byte(k) {
+					t.Errorf("socket %d, packet %d: %v, %v", i, k, buf[:2], err)
+					return
+				}
+			}
+		})
+	}
+	from := socket(t, g, "udp4", "127.0.0.1")
+	for k := range each {
+		for i, to := range addrs {
+			if _, err := from.WriteToAddrPort([]byte{byte(i), byte(k)}, to); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := g.Listen("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+		check(t, err)
+		check(t, s.Close())
+	}
+	readers.Wait()
+}
+
+// A group in which nothing happens sleeps, and is there at once when something
+// does.
+func TestGroupWakesFromIdleness(t *testing.T) {
+	g := group(t)
+	s, d := socket(t, g, "udp4", "127.0.0.1"), socket(t, g, "udp4", "127.0.0.1")
+	to := s.LocalAddr().(*net.UDPAddr).AddrPort()
+	buf := make([]byte, 10)
+	for range 3 {
+		_, err := d.WriteToAddrPort([]byte("x"), to)
+		check(t, err)
+		if _, _, err := s.ReadFrom(buf); err != nil {
+			t.Fatal(err)
+		}
+		// As long as it takes for the group to go to sleep.
+		check(t, s.SetReadDeadline(time.Now().Add(3*idleTicks*Tick/2)))
+		if _, _, err := s.ReadFrom(buf); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal(err)
+		}
+		check(t, s.SetReadDeadline(time.Time{}))
+	}
+}
+
+func TestGroupDeadlinesAndClosing(t *testing.T) {
+	g := group(t)
+	s := socket(t, g, "udp4", "127.0.0.1")
+	buf := make([]byte, 10)
+	check(t, s.SetDeadline(time.Unix(1, 0)))
+	var timeout net.Error
+	if _, _, err := s.ReadFrom(buf); !errors.As(err, &timeout) || !timeout.Timeout() {
+		t.Fatalf("read after the deadline: %v", err)
+	}
+	check(t, s.SetDeadline(time.Time{}))
+	for _, end := range []struct {
+		what string
+		do   func(*Socket)
+		want error
+	}{
+		{"deadline", func(s *Socket) { check(t, s.SetReadDeadline(time.Unix(1, 0))) }, os.ErrDeadlineExceeded},
+		{"close", func(s *Socket) { check(t, s.Close()) }, net.ErrClosed},
+		{"close of the group", func(*Socket) { check(t, g.Close()) }, net.ErrClosed},
+	} {
+		s := socket(t, g, "udp4", "127.0.0.1")
+		got := make(chan error)
+		go func() {
+			_, _, err := s.ReadFrom(make([]byte, 10))
+			got <- err
+		}()
+		end.do(s)
+		if err := <-got; !errors.Is(err, end.want) {
+			t.Errorf("%s: read ended with %v", end.what, err)
+		}
+	}
+	if _, err := s.WriteTo([]byte("x"), s.LocalAddr()); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("write to a closed socket: %v", err)
+	}
+	if err := s.Close(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("closed twice: %v", err)
+	}
+	if _, err := g.Listen("udp4", nil); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("listen in a closed group: %v", err)
+	}
+	check(t, g.Close())
+}
+
+func TestGroupAllocatesNothing(t *testing.T) {
+	g := group(t)
+	s, d := socket(t, g, "udp4", "127.0.0.1"), socket(t, g, "udp4", "127.0.0.1")
+	to := s.LocalAddr().(*net.UDPAddr).AddrPort()
+	buf, packet := make([]byte, 2000), make([]byte, 160)
+	read := map[string]func() error{
+		"ReadFrom":         func() error { _, _, err := s.ReadFrom(buf); return err },
+		"ReadFromAddrPort": func() error { _, _, err := s.ReadFromAddrPort(buf); return err },
+	}
+	for name, read := range read {
+		if n := testing.AllocsPerRun(50, func() {
+			if _, err := d.WriteToAddrPort(packet, to); err != nil {
+				t.Fatal(err)
+			}
+			if err := read(); err != nil {
+				t.Fatal(err)
+			}
+		}); n > 0 {
+			t.Errorf("%s: %v allocations per packet", name, n)
+		}
+	}
+}
+
+func TestGroupRefusesWhatCannotBeSent(t *testing.T) {
+	g := group(t)
+	s := socket(t, g, "udp4", "127.0.0.1")
+	for _, to := range []netip.AddrPort{{}, netip.MustParseAddrPort("[::1]:9"), netip.MustParseAddrPort("127.0.0.1:0")} {
+		if _, err := s.WriteToAddrPort([]byte("x"), to); err == nil {
+			t.Errorf("sent to %v", to)
+		}
+	}
+	if _, err := s.WriteTo([]byte("x"), &net.TCPAddr{}); err == nil {
+		t.Error("sent to a TCP address")
+	}
+	if _, err := s.Write([]byte("x")); err == nil {
+		t.Error("sent to nowhere")
+	}
+	if _, err := s.WriteToAddrPort(make([]byte, 70000), netip.MustParseAddrPort("127.0.0.1:9")); err == nil {
+		t.Error("sent 70000 bytes")
+	}
+	if _, err := s.WriteToAddrPort(nil, s.LocalAddr().(*net.UDPAddr).AddrPort()); err != nil {
+		t.Error(err)
+	}
+	if n, _, err := s.ReadFrom(make([]byte, 1)); n != 0 || err != nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+}
