@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -25,7 +26,9 @@ type archive struct {
 	base    string // <roomID>/<captureID>
 	clock   clock
 	log     *os.File
+	end     int64            // of the log; what lies behind was not written whole
 	sealed  storage.Manifest // its Segments and their chain
+	waiting []waiting        // sealed, but the uploader could not be given them yet
 	open    map[openSegment]*segmentFile
 	outputs map[string]*progress
 }
@@ -33,6 +36,11 @@ type archive struct {
 type openSegment struct {
 	output string
 	index  int
+}
+
+type waiting struct {
+	file    *storage.File
+	buckets []string
 }
 
 // progress is how far one output is sealed.
@@ -72,10 +80,8 @@ func (a *archive) load() error {
 		return err
 	}
 	whole := bytes.LastIndexByte(data, '\n') + 1
-	if err := a.log.Truncate(int64(whole)); err != nil {
-		return err
-	}
-	if _, err := a.log.Seek(int64(whole), io.SeekStart); err != nil {
+	a.end = int64(whole)
+	if err := a.log.Truncate(a.end); err != nil {
 		return err
 	}
 	lines := bufio.NewScanner(bytes.NewReader(data[:whole]))
@@ -139,16 +145,42 @@ func (a *archive) store(o storage.Output, dir string) (*outputStore, error) {
 	return &outputStore{a: a, progress: a.outputs[o.ID], dir: dir, ext: strings.TrimPrefix(ext, ".")}, nil
 }
 
+// write appends a line. One that fails leaves no trace: the next is written in
+// its place.
 func (a *archive) write(l archiveLine) error {
 	line, err := json.Marshal(l)
 	if err != nil {
 		return err
 	}
-	if _, err := a.log.Write(append(line, '\n')); err != nil {
-		return fmt.Errorf("write the list of segments: %w", err)
+	line = append(line, '\n')
+	if _, err = a.log.WriteAt(line, a.end); err == nil {
+		err = a.log.Sync()
 	}
-	if err := a.log.Sync(); err != nil {
-		return fmt.Errorf("write the list of segments: %w", err)
+	if err != nil {
+		return fmt.Errorf("write the list of segments: %w", errors.Join(err, a.log.Truncate(a.end)))
+	}
+	a.end += int64(len(line))
+	return nil
+}
+
+// publish hands a sealed segment to the uploader, now or when catchUp is
+// called: it is in the log, so nobody else will.
+func (a *archive) publish(f *storage.File, buckets []string) error {
+	err := f.Publish(buckets)
+	if err != nil {
+		a.waiting = append(a.waiting, waiting{f, buckets})
+	}
+	return err
+}
+
+// catchUp hands over the sealed segments that the uploader could not be given
+// before.
+func (a *archive) catchUp() error {
+	for len(a.waiting) > 0 {
+		if err := a.waiting[0].file.Publish(a.waiting[0].buckets); err != nil {
+			return err
+		}
+		a.waiting = a.waiting[1:]
 	}
 	return nil
 }
@@ -253,5 +285,5 @@ func (o *outputStore) Commit(file encoder.File, s encoder.Segment) error {
 	}
 	o.a.note(entry)
 	delete(o.a.open, openSegment{o.progress.output.ID, s.Index})
-	return f.Publish(buckets)
+	return o.a.publish(f.File, buckets)
 }

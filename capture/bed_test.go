@@ -132,6 +132,22 @@ func (s *stage) send(id string, seq uint16, timestamp uint32, payload []byte) {
 	}
 }
 
+// report delivers a sender report of a stream; its SSRC is filled in.
+func (s *stage) report(id string, rep joiner.SenderReport) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.players[id]
+	if p == nil {
+		return
+	}
+	rep.SSRC = p.ssrc
+	for _, r := range p.receivers {
+		if r != nil {
+			r.Report(rep, time.Now())
+		}
+	}
+}
+
 // voice is a publisher of a tone: its packets are made once and repeated, so
 // that hours cost nothing. The tone has a whole number of periods in them.
 type voice struct {
@@ -191,8 +207,8 @@ type house struct {
 	stop     func()
 }
 
-// open starts a house over a data folder.
-func open(t testing.TB, data string, s *stage) *house {
+// open starts a house over a data folder, with rooms of one system.
+func open(t testing.TB, data string, system joiner.System, change ...func(*capture.Config)) *house {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	if testing.Verbose() {
@@ -212,11 +228,15 @@ func open(t testing.TB, data string, s *stage) *house {
 	}
 	up := storage.NewUploader(spool, map[string]storage.Bucket{capture.LocalStorage: local}, storage.Options{Log: log})
 	h := &house{t: t, data: data, local: local}
-	h.captures, err = capture.NewManager(capture.Config{
+	config := capture.Config{
 		Dir: filepath.Join(data, "captures"), Spool: spool, Storages: []string{capture.LocalStorage},
-		Systems: map[string]joiner.System{"mixdown": s}, URL: func() string { return "ws://stage/ws" },
+		Systems: map[string]joiner.System{"mixdown": system}, URL: func() string { return "ws://stage/ws" },
 		Token: func(joiner.Login) (string, error) { return "", nil }, Key: key, Local: up.Drain, Log: log,
-	})
+	}
+	for _, f := range change {
+		f(&config)
+	}
+	h.captures, err = capture.NewManager(config)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,13 +23,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"slices"
 	"sync"
 	"time"
 
 	"mixdown/joiner"
-	"mixdown/mixer/pcm"
 	"mixdown/storage"
 )
 
@@ -41,6 +39,7 @@ const (
 	depth           = 5 * time.Second        // how far the timeline is behind the room
 	checkpointEvery = 15 * time.Second
 	mendEvery       = 5 * time.Second
+	finishTries     = 3                      // to write the end of a recording before it is left to the next start
 	grace           = 300 * time.Millisecond // for retransmissions after a stop
 )
 
@@ -80,9 +79,11 @@ type Capture struct {
 		sync.Mutex
 		state   State
 		reason  string
+		stopAt  time.Duration // where the recording ends, once that is decided
 		ended   time.Time
-		status  Status // of the last batch
-		trouble string // what the operator must mend; empty when all is well
+		status  Status    // of the last batch
+		trouble string    // what the operator must mend; empty when all is well
+		told    time.Time // when that was logged
 	}
 }
 
@@ -91,6 +92,9 @@ type Capture struct {
 // sealed locally, or, if ctx ended, interrupted and ready to be resumed.
 func (c *Capture) Run(ctx context.Context) error {
 	defer close(c.done)
+	if c.stopping() > 0 { // the last life of the daemon ended before the recording was sealed
+		return c.finish(ctx, ErrStopped)
+	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
 
@@ -99,18 +103,27 @@ func (c *Capture) Run(ctx context.Context) error {
 	left := make(chan error, 1)
 	p := joiner.NewParticipant(c.env.Systems[c.spec.Room.System], c.login(), c.room, c.live.pubs, nil, c.log)
 	wg.Go(func() { left <- p.Run(inRoom) })
-	wg.Go(func() { c.live.run(inRoom) })
-	wg.Go(func() { c.keeper.run(inRoom) })
+	wg.Go(func() {
+		defer c.guard("live mix")
+		c.live.run(inRoom)
+	})
+	wg.Go(func() {
+		defer c.guard("journal")
+		c.keeper.run(inRoom)
+	})
 
 	cause := c.loop(ctx, left)
-	end := c.clock.now()
-	if !errors.Is(cause, ErrShutdown) {
+	c.stop(cause) // whatever the cause: who listens live must not wait for more
+	if !resumable(cause) {
+		c.mu.Lock()
+		c.mu.stopAt = c.clock.now()
+		c.mu.Unlock()
 		c.setState(Finalizing, cause.Error())
 		c.wait(ctx, grace)
 	}
 	leave(cause)
 	wg.Wait()
-	return c.finish(cause, end)
+	return c.finish(ctx, cause)
 }
 
 // loop feeds the timeline batch by batch until there is a reason to end.
@@ -168,8 +181,7 @@ func (c *Capture) mend(upTo time.Duration, journaled bool) error {
 		return nil
 	}
 	c.mendAt = upTo + mendEvery
-	a, e := c.timeline.archive, c.timeline.events
-	if err := c.rebuild(a, e); err != nil {
+	if err := c.rebuild(c.timeline.archive, c.timeline.events, upTo); err != nil {
 		return err
 	}
 	for c.timeline.applied < upTo {
@@ -206,53 +218,6 @@ func (c *Capture) limit() error {
 		return errIdle
 	}
 	return nil
-}
-
-// finish renders what is left and closes the outputs at capture time end. A
-// recording that cannot be closed now is interrupted: the next start does it.
-func (c *Capture) finish(cause error, end time.Duration) error {
-	last := frameAt(end)
-	err := c.drain(last)
-	if err != nil || errors.Is(cause, ErrShutdown) {
-		err = errors.Join(err, c.journal.Rotate(c.timeline.snapshot()), c.journal.Sync(), c.journal.Close())
-		c.setTrouble(err)
-		c.setState(Interrupted, cause.Error())
-		return errors.Join(err, c.saveManifest())
-	}
-	c.mu.Lock()
-	c.mu.ended = c.clock.sample(last * pcm.FrameSize).Time
-	c.mu.Unlock()
-	c.publishStatus(time.Duration(last) * pcm.FrameTime)
-	if err := c.seal(outcome(cause, c.timeline)); err != nil {
-		c.setTrouble(err)
-		c.setState(Interrupted, "the recording could not be sealed")
-		return err
-	}
-	c.setState(outcome(cause, c.timeline), cause.Error())
-	return c.journal.Remove()
-}
-
-// drain brings the timeline to frame last and closes its files.
-func (c *Capture) drain(last int64) error {
-	c.keeper.keep(math.MaxInt64)
-	if _, err := c.keeper.until(); err != nil {
-		return err
-	}
-	for _, r := range c.keeper.take(math.MaxInt64) {
-		c.timeline.apply(r)
-	}
-	c.timeline.advance(last)
-	c.timeline.applied = time.Duration(last) * pcm.FrameTime
-	return c.timeline.close(last)
-}
-
-// outcome is complete unless the room refused the recorder before anything
-// was heard.
-func outcome(cause error, t *timeline) State {
-	if errors.Is(cause, joiner.ErrPermanent) && len(t.streams) == 0 {
-		return Failed
-	}
-	return Complete
 }
 
 // Stop ends the capture and waits until its recording is sealed locally.
@@ -352,17 +317,24 @@ func (c *Capture) change(to State, reason string, from ...State) {
 }
 
 // setTrouble tells what is wrong now; nil takes it back. It is logged when it
-// changes.
+// begins, once a minute while it lasts, and when it is over.
 func (c *Capture) setTrouble(err error) {
 	text := ""
 	if err != nil {
 		text = err.Error()
 	}
 	c.mu.Lock()
-	before := c.mu.trouble
+	before, now := c.mu.trouble, time.Now()
 	c.mu.trouble = text
+	tell := text != "" && (before == "" || now.Sub(c.mu.told) >= time.Minute)
+	if tell {
+		c.mu.told = now
+	}
 	c.mu.Unlock()
-	if text != before && text != "" {
+	switch {
+	case tell:
 		c.log.Error("recording needs help", "err", text)
+	case text == "" && before != "":
+		c.log.Info("recording is well again")
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"math"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"mixdown/encoder/ogg"
@@ -32,11 +31,11 @@ type live struct {
 	clock clock
 	mixer *mixer.Mixer
 
-	mu       sync.Mutex
-	streams  map[string]*receiver // by stream id
-	wanted   int                  // republished mixes and listeners
-	wake     chan struct{}
-	overload atomic.Int64 // frames that an encoder was too slow for
+	mu      sync.Mutex
+	streams map[string]*receiver // by stream id
+	wanted  int                  // republished mixes and listeners
+	wake    chan struct{}
+	queues  []*pcm.Queue // of the republished mixes
 
 	latency latency
 }
@@ -52,6 +51,7 @@ func newLive(spec Spec, id string, c clock, log *slog.Logger) *live {
 	}
 	for _, r := range spec.Republish {
 		l.pubs.Add(r.StreamID, publishedInfo(id), spec.Mix.Channels)
+		l.queues = append(l.queues, pcm.NewQueue(republishQueue))
 	}
 	return l
 }
@@ -75,7 +75,7 @@ func (l *live) run(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	for i, r := range l.spec.Republish {
-		q := pcm.NewQueue(republishQueue)
+		q := l.queues[i]
 		l.mixer.AddOutput(q)
 		pub := l.pubs.List()[i]
 		wg.Go(func() {

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -56,17 +57,18 @@ func (e *ConflictError) Error() string {
 // Manager keeps all captures of a daemon, running and ended.
 type Manager struct {
 	config Config
-	begin  chan *Capture
+	wake   chan struct{}
 
 	mu       sync.Mutex
 	captures map[string]*Capture
+	waiting  []*Capture // to be run
 	closed   bool
 }
 
 // NewManager reads what earlier lives of the daemon left in config.Dir.
 // Captures that had not ended go on when [Manager.Run] is called.
 func NewManager(config Config) (*Manager, error) {
-	m := &Manager{config: config, begin: make(chan *Capture, 1024), captures: map[string]*Capture{}}
+	m := &Manager{config: config, wake: make(chan struct{}, 1), captures: map[string]*Capture{}}
 	if err := os.MkdirAll(config.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the captures' folder: %w", err)
 	}
@@ -75,7 +77,7 @@ func NewManager(config Config) (*Manager, error) {
 		return nil, fmt.Errorf("read the captures' folder: %w", err)
 	}
 	for _, e := range entries {
-		c, err := loadCapture(&m.config, e.Name())
+		c, err := m.load(e.Name())
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // a start that never got as far as its first file
 		}
@@ -87,10 +89,28 @@ func NewManager(config Config) (*Manager, error) {
 		}
 		m.captures[c.id] = c
 		if !c.Status().State.Ended() {
-			m.begin <- c
+			m.begin(c)
 		}
 	}
 	return m, nil
+}
+
+// begin hands a capture to Run.
+func (m *Manager) begin(c *Capture) {
+	m.waiting = append(m.waiting, c)
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take returns the captures that wait for Run.
+func (m *Manager) take() []*Capture {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := m.waiting
+	m.waiting = nil
+	return all
 }
 
 // Run runs captures until ctx ends, then interrupts them and waits for them.
@@ -103,17 +123,30 @@ func (m *Manager) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case c := <-m.begin:
-			wg.Go(func() { m.run(ctx, c) })
+		case <-m.wake:
+			for _, c := range m.take() {
+				wg.Go(func() { m.run(ctx, c) })
+			}
 		}
 	}
+}
+
+// load reads what is left of a capture; a panic over it keeps nobody else from
+// going on.
+func (m *Manager) load(id string) (c *Capture, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%w: %v\n%s", errPanicked, v, debug.Stack())
+		}
+	}()
+	return loadCapture(&m.config, id)
 }
 
 // run keeps one capture's trouble to itself.
 func (m *Manager) run(ctx context.Context, c *Capture) {
 	defer func() {
 		if v := recover(); v != nil {
-			c.log.Error("capture panicked; its recording is resumed at the next start", "panic", v)
+			c.setState(Interrupted, c.panicked("the capture", v).Error())
 		}
 	}()
 	if err := c.Run(ctx); err != nil {
@@ -159,7 +192,7 @@ func (m *Manager) Start(id string, spec Spec) (*Capture, bool, error) {
 		return nil, false, fmt.Errorf("start capture %s: %w", id, err)
 	}
 	m.captures[id] = c
-	m.begin <- c
+	m.begin(c)
 	return c, true, nil
 }
 

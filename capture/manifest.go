@@ -16,7 +16,8 @@ const manifestEvery = 5 * time.Second
 // listed is what the stored manifest of a running capture says.
 type listed struct {
 	segments int
-	at       time.Duration
+	at       time.Duration // of the last try to store it
+	err      error         // of that
 }
 
 // manifest says what the recording is by now.
@@ -77,10 +78,13 @@ func (c *Capture) Storages() []string {
 func (c *Capture) refreshManifest(at time.Duration) error {
 	n := len(c.timeline.archive.sealed.Segments)
 	if n == c.listed.segments || at < c.listed.at+manifestEvery {
-		return nil
+		return c.listed.err
 	}
-	c.listed = listed{n, at}
-	return c.saveManifest()
+	c.listed.at, c.listed.err = at, c.saveManifest()
+	if c.listed.err == nil {
+		c.listed.segments = n
+	}
+	return c.listed.err
 }
 
 // saveManifest stores the manifest of a recording that is not sealed yet.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path"
 	"path/filepath"
@@ -18,13 +19,14 @@ import (
 // saved is capture.json: what of a capture outlives the process besides its
 // journal and its segments.
 type saved struct {
-	ID     string    `json:"id"`
-	Spec   Spec      `json:"spec"`
-	Start  time.Time `json:"start"`
-	State  State     `json:"state"`
-	Reason string    `json:"reason,omitempty"`
-	End    time.Time `json:"end,omitzero"`
-	Status *Status   `json:"status,omitempty"` // of an ended capture
+	ID     string        `json:"id"`
+	Spec   Spec          `json:"spec"`
+	Start  time.Time     `json:"start"`
+	StopAt time.Duration `json:"stopAt,omitempty"`
+	State  State         `json:"state"`
+	Reason string        `json:"reason,omitempty"`
+	End    time.Time     `json:"end,omitzero"`
+	Status *Status       `json:"status,omitempty"` // of an ended capture
 }
 
 const savedName = "capture.json"
@@ -73,8 +75,11 @@ func assemble(env *Config, s saved) *Capture {
 		inbox: &inbox{}, done: make(chan struct{}),
 	}
 	c.ending, c.stop = context.WithCancelCause(context.Background())
-	c.mu.state, c.mu.reason, c.mu.ended = s.State, s.Reason, s.End
-	c.mu.status = Status{ID: s.ID, Start: storage.At(s.Start), Spec: s.Spec.redacted()}
+	c.mu.state, c.mu.reason, c.mu.stopAt, c.mu.ended = s.State, s.Reason, s.StopAt, s.End
+	c.mu.status = Status{
+		ID: s.ID, Start: storage.At(s.Start), Spec: s.Spec.redacted(),
+		Users: []storage.User{}, Streams: []StreamStatus{}, Outputs: []OutputStatus{},
+	}
 	if s.Status != nil {
 		c.mu.status = *s.Status
 	}
@@ -100,7 +105,7 @@ func (c *Capture) open() error {
 		return fmt.Errorf("journal: %w", err)
 	}
 	c.keeper = &keeper{inbox: c.inbox, journal: c.journal, clock: c.clock}
-	if err := c.rebuild(a, e); err != nil {
+	if err := c.rebuild(a, e, math.MaxInt64); err != nil {
 		return err
 	}
 	return c.rejoin()
@@ -113,9 +118,13 @@ func openJournal(dir string) (*storage.Journal, error) {
 	return storage.OpenJournal(dir)
 }
 
-// rebuild makes the timeline from the journal. It is what a restart does, and
-// what a running capture does when a disk that was full has room again.
-func (c *Capture) rebuild(a *archive, e *eventLog) error {
+// rebuild makes the timeline from what the journal holds up to capture time
+// upTo. It is what a restart does, and what a running capture does when a disk
+// that was full has room again.
+func (c *Capture) rebuild(a *archive, e *eventLog, upTo time.Duration) error {
+	if err := a.catchUp(); err != nil {
+		return err
+	}
 	var checkpoint []byte
 	var t *timeline
 	begin := func() (err error) {
@@ -134,7 +143,9 @@ func (c *Capture) rebuild(a *archive, e *eventLog) error {
 		if err := begin(); err != nil {
 			return err
 		}
-		t.replay(r)
+		if time.Duration(r.At) <= upTo { // what is later is still due
+			t.replay(r)
+		}
 		return nil
 	})
 	if errors.Is(err, fs.ErrNotExist) && t == nil {
@@ -149,8 +160,8 @@ func (c *Capture) rebuild(a *archive, e *eventLog) error {
 	}
 	c.timeline = t
 	if len(checkpoint) == 0 {
-		if err := c.journal.Rotate(t.snapshot()); err != nil {
-			return fmt.Errorf("journal: %w", err)
+		if err := c.keeper.rotate(t.snapshot()); err != nil {
+			return err
 		}
 	}
 	return t.err
@@ -178,7 +189,7 @@ func (c *Capture) rejoin() error {
 // save writes capture.json.
 func (c *Capture) save() error {
 	c.mu.Lock()
-	s := saved{ID: c.id, Spec: c.spec, Start: c.clock.start, State: c.mu.state, Reason: c.mu.reason, End: c.mu.ended}
+	s := saved{ID: c.id, Spec: c.spec, Start: c.clock.start, StopAt: c.mu.stopAt, State: c.mu.state, Reason: c.mu.reason, End: c.mu.ended}
 	if s.State.Ended() {
 		status := c.mu.status
 		s.Status = &status

@@ -123,6 +123,7 @@ type receiver struct {
 
 // Packet implements joiner.Receiver.
 func (r *receiver) Packet(p *rtp.Packet, level uint8, at time.Time) {
+	defer r.c.guard("packet")
 	q := playout.Packet{
 		At:        r.c.clock.at(at),
 		SSRC:      p.SSRC,
@@ -141,5 +142,6 @@ func (r *receiver) Packet(p *rtp.Packet, level uint8, at time.Time) {
 
 // Report implements joiner.Receiver.
 func (r *receiver) Report(s joiner.SenderReport, at time.Time) {
+	defer r.c.guard("report")
 	r.c.inbox.report(r.num, playout.Report{At: r.c.clock.at(at), SSRC: s.SSRC, RTP: s.RTP, NTP: s.NTP})
 }

@@ -48,7 +48,7 @@ type LiveStatus struct {
 	LatencyP50MS int64 `json:"latencyP50Ms" doc:"Packet in to mixed packet out."`
 	LatencyP95MS int64 `json:"latencyP95Ms"`
 	LatencyP99MS int64 `json:"latencyP99Ms"`
-	Underruns    int64 `json:"droppedFrames"`
+	Dropped      int64 `json:"droppedFrames" doc:"Frames of 20 ms that became silence because an encoder fell behind."`
 }
 
 // Status is the capture as it was at the last batch, with its present state.
@@ -71,7 +71,7 @@ func (c *Capture) publishStatus(durable time.Duration) {
 		t.busy = t.applied
 	}
 	s := Status{
-		ID: c.id, Start: storage.At(c.clock.start), Spec: c.spec.redacted(), Users: slices.Clone(t.users),
+		ID: c.id, Start: storage.At(c.clock.start), Spec: c.spec.redacted(), Users: nonNil(slices.Clone(t.users)),
 		Streams: t.streamStatus(), Outputs: t.outputStatus(), Live: c.live.status(), Seconds: durable.Seconds(),
 	}
 	c.mu.Lock()
@@ -135,12 +135,16 @@ func (l *live) status() LiveStatus {
 	l.mu.Lock()
 	running := l.wanted > 0
 	l.mu.Unlock()
+	var dropped int64
+	for _, q := range l.queues {
+		dropped += q.Dropped()
+	}
 	return LiveStatus{
 		Running:      running,
+		Dropped:      dropped,
 		LatencyP50MS: l.latency.quantile(0.50).Milliseconds(),
 		LatencyP95MS: l.latency.quantile(0.95).Milliseconds(),
 		LatencyP99MS: l.latency.quantile(0.99).Milliseconds(),
-		Underruns:    l.overload.Load(),
 	}
 }
 

@@ -180,10 +180,10 @@ func (t *timeline) advance(limit int64) {
 		}
 		t.frame++
 	}
+	t.sweep() // first: a stream's files end with the stream, not with the batch
 	for _, s := range t.stems {
 		t.fail(s.advance(t.frame * pcm.FrameSize))
 	}
-	t.sweep()
 }
 
 // sweep closes the files of streams that have played out.

@@ -24,8 +24,11 @@ func Samples(format string, r io.Reader) (int64, error) {
 		}
 		return count(w.Read)
 	case "flac":
-		all, err := flac.ReadAll(r)
-		return int64(len(all)), err
+		f, err := flac.NewReader(r)
+		if err != nil {
+			return 0, err
+		}
+		return count(f.Read)
 	default:
 		return 0, fmt.Errorf("encoder: unknown format %q", format)
 	}

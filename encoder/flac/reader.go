@@ -1,15 +1,24 @@
 package flac
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
 	"github.com/mewkiz/flac"
+	"github.com/mewkiz/flac/frame"
 )
 
-// ReadAll decodes a whole file of 16 bits with one or two channels; mono comes
-// on both sides. It is for verification and tests.
-func ReadAll(r io.Reader) ([][2]float32, error) {
+// Reader decodes a file of 16 bits with one or two channels, block by block.
+type Reader struct {
+	stream *flac.Stream
+	frame  *frame.Frame // that is being read
+	next   int          // its next sample
+	read   int64
+}
+
+// NewReader reads the header of a file.
+func NewReader(r io.Reader) (*Reader, error) {
 	s, err := flac.New(r)
 	if err != nil {
 		return nil, fmt.Errorf("read flac header: %w", err)
@@ -17,18 +26,50 @@ func ReadAll(r io.Reader) ([][2]float32, error) {
 	if s.Info.BitsPerSample != 16 || s.Info.NChannels > 2 {
 		return nil, fmt.Errorf("flac: %d channels of %d bits instead of 1 or 2 of 16", s.Info.NChannels, s.Info.BitsPerSample)
 	}
+	return &Reader{stream: s}, nil
+}
+
+// Read fills out with stereo samples; mono comes on both sides. It returns
+// fewer than len(out) at the end of a block, and io.EOF with 0 behind the last
+// sample.
+func (r *Reader) Read(out [][2]float32) (int, error) {
+	for r.frame == nil || r.next == len(r.frame.Subframes[0].Samples) {
+		f, err := r.stream.ParseNext()
+		if errors.Is(err, io.EOF) {
+			return 0, io.EOF
+		}
+		if err != nil {
+			return 0, fmt.Errorf("read flac frame at sample %d: %w", r.read, err)
+		}
+		r.frame, r.next = f, 0
+	}
+	left, right := r.frame.Subframes[0].Samples, r.frame.Subframes[len(r.frame.Subframes)-1].Samples
+	n := min(len(out), len(left)-r.next)
+	for i := range out[:n] {
+		out[i] = [2]float32{float32(left[r.next+i]) / 32768, float32(right[r.next+i]) / 32768}
+	}
+	r.next += n
+	r.read += int64(n)
+	return n, nil
+}
+
+// ReadAll decodes a whole file at once. It is for tests; a recording can be
+// larger than memory.
+func ReadAll(r io.Reader) ([][2]float32, error) {
+	f, err := NewReader(r)
+	if err != nil {
+		return nil, err
+	}
 	var out [][2]float32
+	var buf [4096][2]float32
 	for {
-		f, err := s.ParseNext()
-		if err == io.EOF {
+		n, err := f.Read(buf[:])
+		out = append(out, buf[:n]...)
+		if errors.Is(err, io.EOF) {
 			return out, nil
 		}
 		if err != nil {
-			return out, fmt.Errorf("read flac frame at sample %d: %w", len(out), err)
-		}
-		left, right := f.Subframes[0].Samples, f.Subframes[len(f.Subframes)-1].Samples
-		for i := range left {
-			out = append(out, [2]float32{float32(left[i]) / 32768, float32(right[i]) / 32768})
+			return out, err
 		}
 	}
 }

@@ -1,0 +1,114 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"runtime/debug"
+	"time"
+
+	"mixdown/joiner"
+	"mixdown/mixer/pcm"
+)
+
+// finish renders what is left and seals the recording. What cannot be written
+// now is interrupted: the next start does it, from the journal.
+func (c *Capture) finish(ctx context.Context, cause error) error {
+	last := frameAt(c.stopping())
+	if last == 0 {
+		last = frameAt(c.clock.now())
+	}
+	err := c.persist(ctx, func() error { return c.drain(last) })
+	if err != nil || resumable(cause) {
+		if err == nil {
+			err = c.keeper.rotate(c.timeline.snapshot())
+		}
+		err = errors.Join(err, c.journal.Close())
+		c.setState(Interrupted, cause.Error())
+		return errors.Join(err, c.saveManifest())
+	}
+	c.mu.Lock()
+	c.mu.ended = c.clock.sample(last * pcm.FrameSize).Time
+	c.mu.Unlock()
+	c.publishStatus(time.Duration(last) * pcm.FrameTime)
+	if err := c.persist(ctx, func() error { return c.seal(outcome(cause, c.timeline)) }); err != nil {
+		c.setState(Interrupted, "the recording could not be sealed")
+		return err
+	}
+	c.setState(outcome(cause, c.timeline), cause.Error())
+	return c.journal.Remove()
+}
+
+// persist tries a few times to write what the disk does not take at once.
+func (c *Capture) persist(ctx context.Context, write func() error) error {
+	err := write()
+	for try := 0; err != nil && try < finishTries && ctx.Err() == nil; try++ {
+		c.setTrouble(err)
+		c.wait(ctx, mendEvery)
+		err = write()
+	}
+	c.setTrouble(err)
+	return err
+}
+
+// stopping is where the recording ends, once that is decided; zero before.
+func (c *Capture) stopping() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mu.stopAt
+}
+
+// drain brings the timeline to frame last and closes its files. A timeline that
+// could not write is made anew before: by then the journal holds everything.
+func (c *Capture) drain(last int64) error {
+	c.keeper.keep(math.MaxInt64)
+	if _, err := c.keeper.until(); err != nil {
+		return err
+	}
+	records := c.keeper.take(math.MaxInt64)
+	if c.timeline.err != nil {
+		if err := c.rebuild(c.timeline.archive, c.timeline.events, math.MaxInt64); err != nil {
+			return err
+		}
+	} else {
+		for _, r := range records {
+			c.timeline.apply(r)
+		}
+	}
+	c.timeline.advance(last)
+	c.timeline.applied = time.Duration(last) * pcm.FrameTime
+	return c.timeline.close(last)
+}
+
+// outcome is complete unless the room refused the recorder before anything
+// was heard.
+func outcome(cause error, t *timeline) State {
+	if errors.Is(cause, joiner.ErrPermanent) && len(t.streams) == 0 {
+		return Failed
+	}
+	return Complete
+}
+
+// resumable says that a capture goes on at the next start of the daemon.
+func resumable(cause error) bool {
+	return errors.Is(cause, ErrShutdown) || errors.Is(cause, errPanicked)
+}
+
+var errPanicked = errors.New("panic")
+
+// guard is deferred by what runs on another goroutine than Run: a panic in it
+// ends this capture and no other. The recording is left to the next start:
+// what is in memory cannot be trusted any more, the journal can.
+func (c *Capture) guard(what string) {
+	if v := recover(); v != nil {
+		c.panicked(what, v)
+	}
+}
+
+func (c *Capture) panicked(what string, v any) error {
+	err := fmt.Errorf("%w in %s: %v", errPanicked, what, v)
+	c.log.Error("capture panicked; its recording goes on at the next start", "err", err, "stack", string(debug.Stack()))
+	c.stop(err)
+	return err
+}
