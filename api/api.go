@@ -17,6 +17,7 @@ import (
 	"path"
 	"reflect"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -36,6 +37,7 @@ type Config struct {
 	Probe      func(path string, r io.ReadSeeker) (samples int64, err error) // opens audio files for verify
 	PublicKeys []string                                                      // that recordings may be signed with
 	Uploads    func() map[string]storage.BucketStats
+	Pending    func(storage, prefix string) (files int, bytes int64) // what waits in the spool
 	Metrics    *prometheus.Registry
 	Ready      func() error // why the daemon is not ready
 	Key        string       // the admin key
@@ -49,15 +51,19 @@ type server struct {
 	api    huma.API
 }
 
+// hookProblems guards the framework's one hook for errors, which is global.
+var hookProblems sync.Once
+
 // New returns the handler of /v1, /openapi.json, /healthz, /readyz and
 // /metrics.
 func New(c Config) http.Handler {
 	s := &server{Config: c, keySum: sha256.Sum256([]byte(c.Key))}
-	huma.NewError = frameworkProblem // the framework's one hook for this
+	hookProblems.Do(func() { huma.NewError = frameworkProblem })
 	mux := http.NewServeMux()
 	hc := huma.DefaultConfig("Mixdown", c.Version)
 	hc.Info.Description = "Captures rooms: mixes what is said, publishes the mix and records it in segments."
-	hc.DocsPath = "" // the stock page loads from elsewhere
+	hc.RejectUnknownQueryParameters = true // a filter with a slip in it must not list everything
+	hc.DocsPath = ""                       // the stock page loads from elsewhere
 	hc.SchemasPath = "/schemas"
 	hc.CreateHooks = nil // no $schema links in answers
 	hc.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
@@ -70,21 +76,56 @@ func New(c Config) http.Handler {
 	s.recordingRoutes()
 	s.roomRoutes()
 	s.healthRoutes(mux)
+	for _, path := range []string{"/v1", "/v1/"} {
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { s.unrouted(mux, w, r) })
+	}
 	return s.observe(mux)
+}
+
+// keyed says that an Authorization header carries the API key.
+func (s *server) keyed(authorization string) bool {
+	given, ok := strings.CutPrefix(authorization, "Bearer ")
+	sum := sha256.Sum256([]byte(given))
+	return subtle.ConstantTimeCompare(sum[:], s.keySum[:]) == 1 && ok
 }
 
 // authorize lets a request through that carries the API key.
 func (s *server) authorize(ctx huma.Context, next func(huma.Context)) {
-	given, ok := strings.CutPrefix(ctx.Header("Authorization"), "Bearer ")
-	sum := sha256.Sum256([]byte(given))
-	if !ok || subtle.ConstantTimeCompare(sum[:], s.keySum[:]) != 1 {
-		ctx.SetHeader("WWW-Authenticate", `Bearer realm="mixdown"`)
-		p := newProblem(http.StatusUnauthorized, "unauthorized",
-			"this call needs an API key: Authorization: Bearer <key>; the daemon keeps its key in <data>/api-key")
-		s.write(ctx, p)
+	if !s.keyed(ctx.Header("Authorization")) {
+		_, w := humago.Unwrap(ctx)
+		refuse(w, "this call needs an API key: Authorization: Bearer <key>; the daemon keeps its key in <data>/api-key")
 		return
 	}
 	next(ctx)
+}
+
+// refuse asks for a key.
+func refuse(w http.ResponseWriter, detail string) {
+	w.Header().Set("WWW-Authenticate", `Bearer realm="mixdown"`)
+	newProblem(http.StatusUnauthorized, "unauthorized", "%s", detail).serve(w)
+}
+
+// unrouted answers what no operation takes. Without a key it says no more
+// than that one is needed.
+func (s *server) unrouted(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) {
+	if !s.keyed(r.Header.Get("Authorization")) {
+		refuse(w, "every call under /v1 needs an API key: Authorization: Bearer <key>")
+		return
+	}
+	var allowed []string
+	for _, method := range []string{http.MethodDelete, http.MethodGet, http.MethodHead, http.MethodPatch, http.MethodPost, http.MethodPut} {
+		other := r.Clone(r.Context())
+		other.Method = method
+		if _, pattern := mux.Handler(other); strings.HasPrefix(pattern, method+" ") || (method == http.MethodHead && strings.HasPrefix(pattern, "GET ")) {
+			allowed = append(allowed, method)
+		}
+	}
+	if len(allowed) == 0 {
+		newProblem(http.StatusNotFound, "not_found", "there is no %s; /openapi.json lists all calls", r.URL.Path).serve(w)
+		return
+	}
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	newProblem(http.StatusMethodNotAllowed, "method_not_allowed", "%s takes %s, not %s", r.URL.Path, strings.Join(allowed, ", "), r.Method).serve(w)
 }
 
 // observe logs what went wrong and keeps one request's panic to itself.
@@ -100,7 +141,7 @@ func (s *server) observe(next http.Handler) http.Handler {
 				panic(v)
 			}
 			s.Log.Error("request panicked", "method", r.Method, "path", r.URL.Path, "panic", v, "took", time.Since(start))
-			http.Error(w, "internal error", http.StatusInternalServerError)
+			newProblem(http.StatusInternalServerError, "internal", "internal error; the daemon's log says more").serve(w)
 		}()
 		next.ServeHTTP(w, r)
 	})

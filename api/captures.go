@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -30,7 +29,7 @@ type captureOutput struct {
 }
 
 type captureFilter struct {
-	State  string `query:"state" doc:"Only captures in this state."`
+	State  string `query:"state" enum:"waiting,recording,paused,reconnecting,finalizing,complete,interrupted,failed" doc:"Only captures in this state."`
 	Room   string `query:"room" doc:"Only captures of this room."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 	Cursor string `query:"cursor" doc:"nextCursor of the page before."`
@@ -46,7 +45,7 @@ type captureList struct {
 type liveInput struct {
 	ID     string   `path:"id" maxLength:"64"`
 	Stream string   `query:"stream" doc:"Only this stream."`
-	Except []string `query:"except" doc:"Everything but these streams: a mix-minus."`
+	Except []string `query:"except,explode" doc:"Everything but these streams: a mix-minus."`
 }
 
 func (s *server) captureRoutes() {
@@ -166,6 +165,3 @@ func (f *flushWriter) Write(b []byte) (int, error) {
 	}
 	return n, f.c.Flush()
 }
-
-// bearer is the key of an Authorization header.
-func bearer(header string) (string, bool) { return strings.CutPrefix(header, "Bearer ") }

@@ -1,8 +1,6 @@
 package api
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"fmt"
 	"net"
 	"net/http"
@@ -21,7 +19,7 @@ func (s *server) healthRoutes(mux *http.ServeMux) {
 	}))
 	mux.Handle("GET /readyz", s.local(func(w http.ResponseWriter, _ *http.Request) {
 		if err := s.Ready(); err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			newProblem(http.StatusServiceUnavailable, "not_ready", "%s", err).serve(w)
 			return
 		}
 		fmt.Fprintln(w, "ready")
@@ -35,11 +33,8 @@ func (s *server) healthRoutes(mux *http.ServeMux) {
 func (s *server) local(f http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, _ := net.SplitHostPort(r.RemoteAddr)
-		given, ok := bearer(r.Header.Get("Authorization"))
-		sum := sha256.Sum256([]byte(given))
-		keyed := ok && subtle.ConstantTimeCompare(sum[:], s.keySum[:]) == 1
-		if ip := net.ParseIP(host); !keyed && (ip == nil || !ip.IsLoopback()) {
-			http.Error(w, "this needs an API key from another machine", http.StatusUnauthorized)
+		if ip := net.ParseIP(host); !s.keyed(r.Header.Get("Authorization")) && (ip == nil || !ip.IsLoopback()) {
+			refuse(w, "this needs an API key from another machine: Authorization: Bearer <key>")
 			return
 		}
 		f(w, r)

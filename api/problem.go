@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"mixdown/capture"
 )
@@ -42,9 +43,24 @@ func (p *problem) ContentType(string) string { return "application/problem+json"
 
 // write answers with a problem outside of an operation.
 func (s *server) write(ctx huma.Context, p *problem) {
-	ctx.SetHeader("Content-Type", p.ContentType(""))
-	ctx.SetStatus(p.Status)
-	_ = json.NewEncoder(ctx.BodyWriter()).Encode(p) // the client may be gone
+	_, w := humago.Unwrap(ctx)
+	p.serve(w)
+}
+
+// serve answers with a problem.
+func (p *problem) serve(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", p.ContentType(""))
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p) // the client may be gone
+}
+
+// asProblem is the problem that an error is, or an internal one.
+func asProblem(err error) *problem {
+	var p *problem
+	if errors.As(err, &p) {
+		return p
+	}
+	return newProblem(http.StatusInternalServerError, "internal", "%s", err)
 }
 
 // problemOf finds the answer to an error of the packages behind the API.

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -103,6 +102,9 @@ func (s *server) listRecordings(_ context.Context, in *recordingFilter) (*record
 		}
 		out.Body.Recordings = append(out.Body.Recordings, summary(c, st))
 	}
+	if skipping {
+		return nil, newProblem(http.StatusBadRequest, "bad_cursor", "cursor %q is not from a list of recordings", in.Cursor)
+	}
 	return out, nil
 }
 
@@ -133,61 +135,58 @@ func summary(c *capture.Capture, st capture.Status) recording {
 	return r
 }
 
-// browse finds a storage that holds a recording and can be read back.
-func (s *server) browse(id string) (b storage.Browser, base, bucket string, err error) {
-	c, err := s.Captures.Get(id)
-	if err != nil {
-		return nil, "", "", newProblem(http.StatusNotFound, "recording_not_found", "there is no recording %q", id)
-	}
-	for _, name := range c.Storages() {
-		if b := s.Recordings[name]; b != nil {
-			return b, c.Base(), name, nil
-		}
-	}
-	return nil, "", "", newProblem(http.StatusNotFound, "recording_not_found", "capture %s records no files", id)
-}
-
 func (s *server) getRecording(ctx context.Context, in *captureID) (*manifestOutput, error) {
-	b, base, _, err := s.browse(in.ID)
+	f, _, err := s.open(ctx, in.ID, storage.ManifestName)
 	if err != nil {
 		return nil, err
 	}
-	r, _, err := b.Open(ctx, path.Join(base, storage.ManifestName))
+	defer f.Close()
+	raw, err := io.ReadAll(f)
 	if err != nil {
 		return nil, problemOf(fmt.Errorf("recording %s: %w", in.ID, err))
 	}
-	defer r.Close()
-	raw, err := io.ReadAll(r)
-	if err != nil {
-		return nil, problemOf(err)
-	}
 	m, err := storage.DecodeManifest(raw)
 	if err != nil {
-		return nil, problemOf(err)
+		return nil, problemOf(fmt.Errorf("recording %s: %w", in.ID, err))
 	}
 	return &manifestOutput{m}, nil
 }
 
+// verifyRecording checks a recording in every storage that holds a part of
+// it. What has not arrived in one yet is not broken: a note says so.
 func (s *server) verifyRecording(ctx context.Context, in *captureID) (*verifyOutput, error) {
-	b, base, bucket, err := s.browse(in.ID)
+	all, base, err := s.browse(in.ID)
 	if err != nil {
 		return nil, err
 	}
-	report, err := storage.Verify(ctx, b, base, storage.VerifyOptions{PublicKeys: s.PublicKeys, Bucket: bucket, Probe: s.Probe})
-	if err != nil {
-		return nil, problemOf(fmt.Errorf("verify recording %s: %w", in.ID, err))
-	}
 	out := &verifyOutput{}
-	out.Body.Intact, out.Body.Problems, out.Body.Notes = report.Intact, report.Problems, report.Notes
-	if out.Body.Problems == nil {
-		out.Body.Problems = []storage.Problem{}
+	out.Body.Intact, out.Body.Problems = true, []storage.Problem{}
+	for _, h := range all {
+		if n, _ := s.Pending(h.name, base); n > 0 {
+			out.Body.Intact = false
+			out.Body.Notes = append(out.Body.Notes, fmt.Sprintf("storage %s: not checked: %d files still wait in the spool", h.name, n))
+			continue
+		}
+		report, err := storage.Verify(ctx, h.Browser, base, storage.VerifyOptions{PublicKeys: s.PublicKeys, Bucket: h.name, Probe: s.Probe})
+		if err != nil {
+			return nil, h.problem(fmt.Errorf("verify recording %s: %w", in.ID, err))
+		}
+		out.Body.Intact = out.Body.Intact && report.Intact
+		for _, p := range report.Problems {
+			if h.name != capture.LocalStorage {
+				p.Text = "storage " + h.name + ": " + p.Text
+			}
+			out.Body.Problems = append(out.Body.Problems, p)
+		}
+		for _, n := range report.Notes {
+			out.Body.Notes = append(out.Body.Notes, "storage "+h.name+": "+n)
+		}
 	}
 	return out, nil
 }
 
 func (s *server) getFile(_ context.Context, in *fileInput) (*huma.StreamResponse, error) {
-	b, base, _, err := s.browse(in.ID)
-	if err != nil {
+	if _, _, err := s.browse(in.ID); err != nil {
 		return nil, err
 	}
 	if !fs.ValidPath(in.Path) {
@@ -195,13 +194,9 @@ func (s *server) getFile(_ context.Context, in *fileInput) (*huma.StreamResponse
 	}
 	return &huma.StreamResponse{Body: func(ctx huma.Context) {
 		r, w := humago.Unwrap(ctx)
-		f, o, err := b.Open(r.Context(), path.Join(base, in.Path))
+		f, o, err := s.open(r.Context(), in.ID, in.Path)
 		if err != nil {
-			status, code := http.StatusInternalServerError, "internal"
-			if errors.Is(err, fs.ErrNotExist) {
-				status, code = http.StatusNotFound, "file_not_found"
-			}
-			s.write(ctx, newProblem(status, code, "file %s of recording %s: %v", in.Path, in.ID, err))
+			s.write(ctx, asProblem(err))
 			return
 		}
 		defer f.Close()

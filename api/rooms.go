@@ -6,14 +6,74 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"mixdown/rooms"
 	"mixdown/rooms/token"
 	"mixdown/storage"
 )
 
+// room is a room as the API shows it: with times to the millisecond.
+type room struct {
+	ID        string       `json:"roomID"`
+	Created   storage.Time `json:"createdAt"`
+	Online    int          `json:"onlineUsers"`
+	Recording indicator    `json:"recording"`
+	Users     []roomLogin  `json:"users"`
+	Streams   []roomStream `json:"streams"`
+}
+
+type roomLogin struct {
+	ID        string       `json:"userID"`
+	Name      string       `json:"userName"`
+	Since     storage.Time `json:"loggedInAt"`
+	Connected bool         `json:"connected" doc:"False while the user dropped and may still come back."`
+}
+
+type roomStream struct {
+	ID        string       `json:"streamID"`
+	UserID    string       `json:"userID"`
+	UserName  string       `json:"userName"`
+	ExtraInfo string       `json:"extraInfo"`
+	Since     storage.Time `json:"publishedAt"`
+	Live      bool         `json:"live" doc:"Media flows."`
+	Level     int          `json:"level" doc:"In dBov, -127 to 0."`
+}
+
+// indicator is true, false or "paused".
+type indicator struct{ rooms.Indicator }
+
+// Schema implements huma.SchemaProvider.
+func (indicator) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{
+		Description: "Whether the room is being recorded.",
+		OneOf:       []*huma.Schema{{Type: huma.TypeBoolean}, {Type: huma.TypeString, Enum: []any{"paused"}}},
+	}
+}
+
+func describe(r rooms.Room) room {
+	out := room{
+		ID: r.ID, Created: storage.At(r.Created), Online: r.Online, Recording: indicator{r.Recording},
+		Users: []roomLogin{}, Streams: []roomStream{},
+	}
+	for _, u := range r.Users {
+		out.Users = append(out.Users, roomLogin{u.ID, u.Name, storage.At(u.Since), u.Connected})
+	}
+	for _, s := range r.Streams {
+		out.Streams = append(out.Streams, roomStream{s.ID, s.UserID, s.UserName, s.ExtraInfo, storage.At(s.Since), s.Live, s.Level})
+	}
+	return out
+}
+
+type roomFilter struct {
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+	Cursor string `query:"cursor" doc:"nextCursor of the page before."`
+}
+
 type roomList struct {
 	Body struct {
-		Rooms []rooms.Room `json:"rooms"`
+		Rooms      []room `json:"rooms"`
+		NextCursor string `json:"nextCursor,omitempty" doc:"Missing on the last page."`
 	}
 }
 
@@ -21,14 +81,14 @@ type roomID struct {
 	RoomID string `path:"roomID" maxLength:"128"`
 }
 
-type roomOutput struct{ Body rooms.Room }
+type roomOutput struct{ Body room }
 
-type roomUser struct {
+type userOfRoom struct {
 	RoomID string `path:"roomID" maxLength:"128"`
 	UserID string `path:"userID" maxLength:"64"`
 }
 
-type roomStream struct {
+type streamOfRoom struct {
 	RoomID   string `path:"roomID" maxLength:"128"`
 	StreamID string `path:"streamID" maxLength:"256"`
 }
@@ -53,16 +113,27 @@ type tokenOutput struct {
 }
 
 func (s *server) roomRoutes() {
-	register(s, http.MethodGet, "/v1/rooms", "list-rooms", "List the open rooms", s.listRooms)
+	register(s, http.MethodGet, "/v1/rooms", "list-rooms", "List the open rooms by id", s.listRooms)
 	register(s, http.MethodGet, "/v1/rooms/{roomID}", "get-room", "Show a room", s.getRoom)
 	register(s, http.MethodDelete, "/v1/rooms/{roomID}/users/{userID}", "kick-user", "Throw a user out", s.kickUser)
 	register(s, http.MethodDelete, "/v1/rooms/{roomID}/streams/{streamID}", "remove-stream", "End a stream", s.removeStream)
 	register(s, http.MethodPost, "/v1/tokens", "make-token", "Make a room login token", s.makeToken)
 }
 
-func (s *server) listRooms(context.Context, *struct{}) (*roomList, error) {
+// listRooms pages by the rooms' ids: rooms come and go between two pages.
+func (s *server) listRooms(_ context.Context, in *roomFilter) (*roomList, error) {
 	out := &roomList{}
-	out.Body.Rooms = s.Rooms.Rooms()
+	out.Body.Rooms = []room{}
+	for _, r := range s.Rooms.Rooms() {
+		if r.ID <= in.Cursor {
+			continue
+		}
+		if len(out.Body.Rooms) == in.Limit {
+			out.Body.NextCursor = out.Body.Rooms[in.Limit-1].ID
+			break
+		}
+		out.Body.Rooms = append(out.Body.Rooms, describe(r))
+	}
 	return out, nil
 }
 
@@ -71,14 +142,14 @@ func (s *server) getRoom(_ context.Context, in *roomID) (*roomOutput, error) {
 	if !ok {
 		return nil, newProblem(http.StatusNotFound, "room_not_found", "nobody is in room %q", in.RoomID)
 	}
-	return &roomOutput{r}, nil
+	return &roomOutput{describe(r)}, nil
 }
 
-func (s *server) kickUser(_ context.Context, in *roomUser) (*struct{}, error) {
+func (s *server) kickUser(_ context.Context, in *userOfRoom) (*struct{}, error) {
 	return nil, roomProblem(s.Rooms.KickUser(in.RoomID, in.UserID))
 }
 
-func (s *server) removeStream(_ context.Context, in *roomStream) (*struct{}, error) {
+func (s *server) removeStream(_ context.Context, in *streamOfRoom) (*struct{}, error) {
 	return nil, roomProblem(s.Rooms.RemoveStream(in.RoomID, in.StreamID))
 }
 

@@ -13,8 +13,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -46,6 +48,8 @@ type child struct {
 	data string
 	http string // fixed, so that a restarted daemon is found again
 	udp  string
+	args []string // of serve
+	env  []string // besides this process's
 	cmd  *exec.Cmd
 	out  *bytes.Buffer
 	mu   *sync.Mutex
@@ -54,7 +58,9 @@ type child struct {
 // newChild prepares a daemon over a fresh data folder.
 func newChild(t testing.TB) *child {
 	t.Helper()
-	return &child{t: t, data: t.TempDir(), http: freePort(t, "tcp"), udp: freePort(t, "udp"), out: &bytes.Buffer{}, mu: &sync.Mutex{}}
+	c := &child{t: t, data: t.TempDir(), http: freePort(t, "tcp"), udp: freePort(t, "udp"), out: &bytes.Buffer{}, mu: &sync.Mutex{}}
+	c.args = []string{"--data", c.data, "--listen", c.http, "--udp", c.udp}
+	return c
 }
 
 func freePort(t testing.TB, network string) string {
@@ -75,6 +81,13 @@ func freePort(t testing.TB, network string) string {
 	return l.Addr().String()
 }
 
+// said is what the process has said so far.
+func (c *child) said() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.out.String()
+}
+
 // Write keeps what the process says, for the log of a failed test.
 func (c *child) Write(b []byte) (int, error) {
 	c.mu.Lock()
@@ -84,8 +97,9 @@ func (c *child) Write(b []byte) (int, error) {
 
 func (c *child) start() {
 	c.t.Helper()
-	c.cmd = exec.Command(os.Args[0], "serve", "--data", c.data, "--listen", c.http, "--udp", c.udp)
-	c.cmd.Env = append(os.Environ(), asMixdown+"=1")
+	c.cmd = exec.Command(os.Args[0], append([]string{"serve"}, c.args...)...)
+	c.cmd.Env = append(slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "MIXDOWN_") }), asMixdown+"=1")
+	c.cmd.Env = append(c.cmd.Env, c.env...)
 	c.cmd.Stdout, c.cmd.Stderr = c, c
 	if err := c.cmd.Start(); err != nil {
 		c.t.Fatal(err)
@@ -153,11 +167,17 @@ func call[O any](t testing.TB, c *client, method, path string, in any) O {
 }
 
 // person is a Go participant that publishes a tone from now on until the test
-// ends or leave is called.
+// ends or leave is called. Packet n is of begin + n*20 ms.
 type person struct {
 	pub   *joiner.Publication
+	begin time.Time
+	first atomic.Int64 // number of the first packet that was sent, plus 1
+	end   atomic.Int64 // number of the last packet that was sent, plus 1
 	leave func()
 }
+
+// instant is when packet n begins.
+func (p *person) instant(n int64) time.Time { return p.begin.Add(time.Duration(n) * pcm.FrameTime) }
 
 // tone is what a person publishes: one second of a tone, repeated.
 func tone(t testing.TB, hz float64) [][]byte {
@@ -193,7 +213,8 @@ func join(t testing.TB, url, room, user string, packets [][]byte, mint func(user
 		t.Fatal(err)
 	}
 	pubs := &joiner.Publications{}
-	p := &person{pub: pubs.Add(user+"-mic", "", 1)}
+	mic := strings.ReplaceAll(user, "#", "") + "-mic"
+	p := &person{pub: pubs.Add(mic, "", 1), begin: time.Now()}
 	login := joiner.Login{
 		URL: "ws" + strings.TrimPrefix(url, "http") + "/ws", RoomID: room, UserID: user, UserName: user,
 		Token: func() (string, error) { return mint(user) },
@@ -206,15 +227,17 @@ func join(t testing.TB, url, room, user string, packets [][]byte, mint func(user
 		_ = joiner.NewParticipant(sys, login, deaf{}, pubs, quick, log).Run(ctx)
 	})
 	wg.Go(func() {
-		tick := time.NewTicker(pcm.FrameTime)
-		defer tick.Stop()
 		for n := int64(0); ; n++ {
 			select {
 			case <-ctx.Done():
 				return
-			case <-tick.C:
+			case <-time.After(time.Until(p.instant(n))):
 			}
 			_ = p.pub.WritePacket(joiner.OutPacket{Pos: n * pcm.FrameSize, Samples: pcm.FrameSize, Level: 20, Payload: packets[n%int64(len(packets))]})
+			if p.pub.Stats().Sent > 0 {
+				p.first.CompareAndSwap(0, n+1)
+				p.end.Store(n + 1)
+			}
 		}
 	})
 	p.leave = sync.OnceFunc(func() {
@@ -247,11 +270,16 @@ func minter(data string) func(user string) (string, error) {
 	}
 }
 
-// command runs the program in this process.
+// command runs the program in this process, without an environment.
 func command(t testing.TB, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
+	return commandIn(t, nil, args...)
+}
+
+func commandIn(t testing.TB, environ []string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
 	var out, errs bytes.Buffer
-	code = run(t.Context(), process{args: args, stdout: &out, stderr: &errs})
+	code = run(t.Context(), process{args: args, environ: environ, stdout: &out, stderr: &errs})
 	return code, out.String(), errs.String()
 }
 

@@ -30,7 +30,7 @@ type client struct {
 func (r remote) connect(p process) (*client, error) {
 	c := &client{url: strings.TrimSuffix(r.Server, "/"), key: r.Key, http: http.DefaultClient}
 	if c.url == "" {
-		b, err := os.ReadFile(filepath.Join(r.Data, "addresses.json"))
+		b, err := os.ReadFile(filepath.Join(r.Data, addressesName))
 		if err != nil {
 			return nil, fmt.Errorf("no daemon uses %s; start one with: mixdown serve --data %s; or give --server", r.Data, r.Data)
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -35,6 +36,9 @@ import (
 // uploadGrace is what uploads still get when the daemon stops; the rest waits
 // in the spool.
 const uploadGrace = 5 * time.Second
+
+// requestGrace is what requests still get after that.
+const requestGrace = 2 * time.Second
 
 // daemon is every part of a running Mixdown, in the order in which they
 // start. They stop in the opposite order: the audio flows out first.
@@ -115,7 +119,12 @@ func (d *daemon) openRooms() (err error) {
 	if d.rooms, err = rooms.New(rooms.Config{AppID: app.ID, Secret: app.Secret, Media: d.sfu, Log: d.log}); err != nil {
 		return err
 	}
-	d.engine, err = peer.New(peer.Config{Log: d.log, SenderReports: true})
+	sockets, err := udp.NewGroup()
+	if err != nil {
+		return fmt.Errorf("recorder: %w", err)
+	}
+	d.onClose(sockets.Close)
+	d.engine, err = peer.New(peer.Config{Sockets: sockets, Log: d.log, SenderReports: true})
 	if err != nil {
 		return fmt.Errorf("recorder: %w", err)
 	}
@@ -129,6 +138,10 @@ func (d *daemon) openCaptures() (err error) {
 		return err
 	}
 	d.onClose(d.spool.Close)
+	// The folder is ours now; where a daemon was that was killed is no news.
+	if err := os.Remove(filepath.Join(d.config.Data, addressesName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("tell the addresses: %w", err)
+	}
 	buckets, browsers, err := d.openStorages()
 	if err != nil {
 		return err
@@ -156,7 +169,7 @@ func (d *daemon) openCaptures() (err error) {
 	d.http = &http.Server{
 		Handler: d.handler(api.New(api.Config{
 			Captures: d.captures, Rooms: d.rooms, Recordings: browsers, Probe: probe, PublicKeys: key.PublicKeys(),
-			Uploads: d.uploader.Stats, Metrics: metrics, Ready: func() error { return nil }, Key: d.key, Version: version, Log: d.log,
+			Uploads: d.uploader.Stats, Pending: d.spool.Pending, Metrics: metrics, Ready: func() error { return nil }, Key: d.key, Version: version, Log: d.log,
 		})),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
@@ -173,7 +186,7 @@ func (d *daemon) handler(rest http.Handler) http.Handler {
 	for _, p := range []string{"/ws", "/whip/", "/whep/"} {
 		mux.Handle(p, room)
 	}
-	for _, p := range []string{"/v1/", "/openapi.json", "/openapi.yaml", "/schemas/", "/healthz", "/readyz", "/metrics"} {
+	for _, p := range []string{"/v1", "/v1/", "/openapi.json", "/openapi.yaml", "/schemas/", "/healthz", "/readyz", "/metrics"} {
 		mux.Handle(p, rest)
 	}
 	mux.Handle("/", web.Handler())
@@ -210,6 +223,10 @@ func (d *daemon) recorderToken(l joiner.Login) (string, error) {
 // run serves until ctx ends, then lets the audio flow out: captures, uploads,
 // HTTP, rooms.
 func (d *daemon) run(ctx context.Context, ready func(addresses)) error {
+	a := addresses{HTTP: "http://" + loopback(d.listener.Addr()), UDP: loopback(d.media.LocalAddr())}
+	if err := d.announce(a); err != nil { // the listener queues what comes from now on
+		return errors.Join(err, d.close())
+	}
 	base := context.WithoutCancel(ctx)
 	upCtx, stopUploads := context.WithCancel(base)
 	roomCtx, stopRooms := context.WithCancel(base)
@@ -225,10 +242,6 @@ func (d *daemon) run(ctx context.Context, ready func(addresses)) error {
 			failed <- fmt.Errorf("serve HTTP: %w", err)
 		}
 	})
-	a := addresses{HTTP: "http://" + loopback(d.listener.Addr()), UDP: loopback(d.media.LocalAddr())}
-	if err := d.announce(a); err != nil {
-		return errors.Join(err, d.close())
-	}
 	ready(a)
 
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -249,15 +262,24 @@ func (d *daemon) run(ctx context.Context, ready func(addresses)) error {
 	stopUploads()
 	uploads.Wait()
 	stopRooms()
-	err := d.http.Shutdown(grace)
-	if err != nil {
-		err = d.http.Close()
-	}
+	err := d.stopHTTP(base)
 	service.Wait()
 	if errors.Is(cause, context.Canceled) {
 		cause = nil
 	}
 	return errors.Join(cause, err, d.close())
+}
+
+// stopHTTP lets requests end, but not for long.
+func (d *daemon) stopHTTP(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, requestGrace)
+	defer cancel()
+	// Commands must not send the key to whoever has the port next.
+	err := os.Remove(filepath.Join(d.config.Data, addressesName))
+	if d.http.Shutdown(ctx) != nil {
+		err = errors.Join(err, d.http.Close())
+	}
+	return err
 }
 
 // announce tells where the daemon is, in the log and to commands on the same
@@ -268,7 +290,7 @@ func (d *daemon) announce(a addresses) error {
 	if err != nil {
 		return err
 	}
-	if err := storage.WriteFile(filepath.Join(d.config.Data, "addresses.json"), append(b, '\n'), 0o600); err != nil {
+	if err := storage.WriteFile(filepath.Join(d.config.Data, addressesName), append(b, '\n'), 0o600); err != nil {
 		return fmt.Errorf("tell the addresses: %w", err)
 	}
 	return nil

@@ -16,6 +16,8 @@ import (
 	"mixdown/storage"
 )
 
+const addressesName = "addresses.json"
+
 // addresses is <data>/addresses.json: where a running daemon can be reached.
 type addresses struct {
 	HTTP string `json:"http"`

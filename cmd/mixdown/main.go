@@ -84,7 +84,7 @@ func run(ctx context.Context, p process) (code int) {
 		return exited
 	}
 	if err != nil {
-		fmt.Fprintf(p.stderr, "mixdown: %v\n", err)
+		fmt.Fprintf(p.stderr, "mixdown: %v\n%s\n", err, usage(err))
 		return exitUsage
 	}
 	err = kctx.Run()
@@ -98,6 +98,17 @@ func run(ctx context.Context, p process) (code int) {
 	}
 	fmt.Fprintf(p.stderr, "mixdown: %v\n", err)
 	return exitFailed
+}
+
+// usage says where help for a command line that is wrong is found.
+func usage(err error) string {
+	var wrong *kong.ParseError
+	if errors.As(err, &wrong) && wrong.Context != nil {
+		if command := wrong.Context.Selected(); command != nil {
+			return "mixdown " + command.Name + " --help shows its flags"
+		}
+	}
+	return "mixdown --help shows the commands"
 }
 
 // environment is the value of a variable.

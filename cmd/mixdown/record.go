@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,6 +51,9 @@ func (r *recordCommand) Run(ctx context.Context, p process) error {
 		return err
 	}
 	fmt.Fprintf(p.stderr, "\n")
+	if st.State == capture.Failed {
+		return fmt.Errorf("capture %s failed: %s", id, st.Reason)
+	}
 	return r.deliver(stopping, p, c, st)
 }
 
@@ -116,7 +120,10 @@ func (r *recordCommand) deliver(ctx context.Context, p process, c *client, st ca
 		names = append(names, s.Path)
 	}
 	for _, name := range names {
-		if err := download(ctx, c, "/v1/recordings/"+st.ID+"/files/"+name, filepath.Join(dir, filepath.FromSlash(name))); err != nil {
+		if !filepath.IsLocal(filepath.FromSlash(name)) {
+			return fmt.Errorf("the daemon names a file outside of the recording: %q", name)
+		}
+		if err := download(ctx, c, "/v1/recordings/"+st.ID+"/files/"+(&url.URL{Path: name}).EscapedPath(), filepath.Join(dir, filepath.FromSlash(name))); err != nil {
 			return err
 		}
 	}

@@ -167,6 +167,7 @@ function listen(zg, self) {
   });
   zg.on('roomStreamUpdate', (room, updateType, streamList) => {
     for (const stream of streamList) {
+      if (isMix(stream)) continue;
       const player = zg.getPlayerInstance(stream.streamID);
       if (updateType === 'ADD') {
         people.addStream(stream);
@@ -197,6 +198,16 @@ function listen(zg, self) {
   zg.on('tokenWillExpire', () => {
     show('connection', 'Your token expires in a moment. The call goes on; joining again needs a new one.');
   });
+}
+
+/** The mix of a capture is nobody who is here, and played to those who are in it
+    they would hear themselves, late. */
+function isMix({ extraInfo }) {
+  try {
+    return JSON.parse(extraInfo || 'null')?.mixdown === 'mix';
+  } catch {
+    return false; // another program's own text
+  }
 }
 
 function showRecording(value) {
