@@ -48,19 +48,30 @@ func crowd(c mixer.Config, inputs, speaking, minus int, amplitude float64) *mixe
 }
 
 // Nothing is allocated in a steady state, whether the limiter works or not,
-// nor while gains change.
+// nor while gains and solos change or anybody asks who speaks.
 func TestMixAllocatesNothing(t *testing.T) {
 	for _, aligned := range []bool{false, true} {
 		for _, amplitude := range []float64{0.01, 1} {
-			m := crowd(mixer.Config{Aligned: aligned}, 8, 5, 2, amplitude)
+			m := crowd(mixer.Config{Aligned: aligned, Level: -23}, 8, 5, 2, amplitude)
+			drop := writer(func(*pcm.Frame) error { return nil })
+			m.AddOutput(drop, mixer.Levelled())
+			m.AddOutput(drop, mixer.Levelled(), mixer.Except("2"))
+			m.AddOutput(drop, mixer.Dual(func(id string) bool { return id < "3" }), mixer.Levelled())
+			for i := range 4 {
+				m.AddInput(fmt.Sprint("talker", i), loop(pcmtest.Collect(talk(uint64(i), -20), 50)))
+			}
 			mix(m, 10)
-			levels := m.Levels(nil)
+			levels, speakers := m.Levels(nil), make([]mixer.Speaker, 0, 20)
+			spurts := make([]mixer.Spurt, 0, 100)
 			gain := 0.0
-			n := testing.AllocsPerRun(50, func() {
+			n := testing.AllocsPerRun(25, func() {
 				m.Mix()
 				levels = m.Levels(levels[:0])
+				speakers = m.Speakers(speakers[:0])
+				spurts = m.Spurts(spurts[:0])
 				gain = -1 - gain
 				m.SetGain("3", gain)
+				m.SetSolo("4", gain < 0)
 			})
 			if n > 0 {
 				t.Errorf("aligned %v, amplitude %v: %v allocations per frame", aligned, amplitude, n)

@@ -10,8 +10,14 @@ import (
 // Run mixes one frame every 20 ms of the monotonic clock until ctx ends, and
 // returns its cause. Frame n is due n × 20 ms after the call. After a stall the
 // missing frames are mixed at once, one after the other: the mix is late for a
-// moment, never short. Run does not drain.
+// moment, never short. Run does not drain. What was to fade out when the mixer
+// last stood still is forgotten.
 func (m *Mixer) Run(ctx context.Context) error {
+	m.mu.Lock()
+	clear(m.leaving)
+	m.leaving = m.leaving[:0]
+	m.regroup()
+	m.mu.Unlock()
 	start := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()

@@ -26,7 +26,7 @@ func TestRunKeepsTime(t *testing.T) {
 		why := errors.New("enough")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(10*time.Minute+time.Millisecond, func() { cancel(why) })
-		if err := m.Run(ctx); err != why {
+		if err := m.Run(ctx); !errors.Is(err, why) {
 			t.Errorf("Run: %v, want the cause", err)
 		}
 		if n != 30001 {
@@ -95,7 +95,7 @@ func TestRunStopsWhileBehind(t *testing.T) {
 // Everything at once, for the race detector.
 func TestConcurrentUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := mixer.New(mixer.Config{})
+		m := mixer.New(mixer.Config{Level: -23})
 		ctx, cancel := context.WithCancel(t.Context())
 		ran := make(chan error)
 		go func() { ran <- m.Run(ctx) }()
@@ -103,12 +103,18 @@ func TestConcurrentUse(t *testing.T) {
 		for range 500 {
 			m.AddInput("alice", reader(speak))
 			remove := m.AddOutput(writer(func(*pcm.Frame) error { return nil }), mixer.Except("alice"))
+			removeDual := m.AddOutput(writer(func(*pcm.Frame) error { return nil }), mixer.Levelled(), mixer.Dual(func(string) bool { return true }))
 			m.SetGain("alice", -3)
+			m.SetSolo("bob", true)
 			time.Sleep(7 * time.Millisecond)
 			m.Levels(nil)
+			m.Speakers(nil)
+			m.Spurts(nil)
+			m.Snapshot()
 			m.Stats()
 			m.RemoveInput("alice")
 			remove()
+			removeDual()
 		}
 		cancel()
 		<-ran

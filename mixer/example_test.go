@@ -35,3 +35,23 @@ func Example() {
 	// [997]
 	// [397]
 }
+
+// A caller on the left and an agent on the right, each brought to -23 LUFS,
+// and who talked when.
+func Example_dual() {
+	m := mixer.New(mixer.Config{Aligned: true, Level: -23})
+	var recording pcmtest.Sink
+	m.AddOutput(&recording, mixer.Levelled(), mixer.Dual(func(id string) bool { return id == "caller" }))
+	m.AddInput("agent", pcmtest.Play(make([]pcm.Frame, 100)))
+	m.AddInput("caller", pcmtest.Play(append(make([]pcm.Frame, 10), pcmtest.Collect(pcmtest.Tone(397, 0.25), 40)...)))
+	for range 100 {
+		m.Mix()
+	}
+	m.Drain()
+	for _, s := range m.Spurts(nil) {
+		if s.End >= 0 {
+			fmt.Printf("%s talked from frame %d to %d at %.0f dBFS\n", s.ID, s.Start, s.End, s.Level)
+		}
+	}
+	// Output: caller talked from frame 10 to 50 at -15 dBFS
+}

@@ -10,13 +10,25 @@ import (
 type input struct {
 	id     string
 	reader pcm.Reader
+	said   func() uint8 // what the sender says of the level, if the reader knows
 	ended  bool
+	played bool // frame holds what it said last
 
 	gain, target float32   // at the start and at the end of this frame
 	frame        pcm.Frame // as it was read, in the order of the inputs
 	silent       bool      // frame is all zero
 	mono         bool      // left and right are the same
 	meter        meter
+	talk         talk
+	level        *leveller // nil if the mixer does not level
+}
+
+// connect gives the input its reader.
+func (in *input) connect(r pcm.Reader) {
+	in.reader, in.said, in.played = r, nil, false
+	if l, ok := r.(AudioLeveler); ok {
+		in.said = l.AudioLevel
+	}
 }
 
 // read fills the frame; after an error it is silent.
@@ -27,6 +39,7 @@ func (in *input) read() (err error) {
 		}
 	}()
 	defer contain(&err)
+	in.played = true
 	return in.reader.ReadFrame(&in.frame)
 }
 
@@ -43,47 +56,38 @@ const loudest = 8
 // measure meters the frame as it came, before gain and mute, and says whether
 // it had to be repaired.
 func (in *input) measure() (repaired bool) {
-	in.silent = in.frame.Silent()
-	if in.silent {
-		in.meter.add(0, 0)
-		return false
-	}
-	peak, square := in.level()
+	peak, square := in.weigh()
 	if !(peak <= loudest) {
 		for i := range in.frame {
 			in.frame[i][0] = repair(in.frame[i][0])
 			in.frame[i][1] = repair(in.frame[i][1])
 		}
-		peak, square = in.level()
+		peak, square = in.weigh()
 		repaired = true
 	}
 	in.meter.add(peak, square)
 	return repaired
 }
 
-// level is the level of the frame, and finds out whether it is mono.
-func (in *input) level() (peak float32, meanSquare float64) {
-	var differ, top uint32
-	// Four sums, because one would wait for itself at every sample.
-	var s0, s1, s2, s3 float32
-	f := &in.frame
-	for i := 0; i < pcm.FrameSize; i += 4 {
-		a, b, c, d := f[i][0], f[i+1][0], f[i+2][0], f[i+3][0]
-		j, k, l, m := math.Float32bits(a), math.Float32bits(b), math.Float32bits(c), math.Float32bits(d)
-		differ |= j ^ math.Float32bits(f[i][1]) | k ^ math.Float32bits(f[i+1][1])
-		differ |= l ^ math.Float32bits(f[i+2][1]) | m ^ math.Float32bits(f[i+3][1])
-		// Without their signs, the bits order like the magnitudes do, NaN last.
-		top = max(top, max(max(j&^(1<<31), k&^(1<<31)), max(l&^(1<<31), m&^(1<<31))))
-		s0 += a * a
-		s1 += b * b
-		s2 += c * c
-		s3 += d * d
-	}
-	in.mono = differ == 0
+// weigh is the level of the frame, and finds out whether it is mono or silent.
+func (in *input) weigh() (peak float32, meanSquare float64) {
+	var l look
+	survey(&in.frame, &l)
+	in.mono = l.differ == 0
 	if !in.mono {
-		return in.frame.Level()
+		peak, meanSquare = in.frame.Level()
+		in.silent = peak == 0
+		return peak, meanSquare
 	}
-	return math.Float32frombits(top), (float64(s0) + float64(s1) + float64(s2) + float64(s3)) / pcm.FrameSize
+	peak = math.Float32frombits(l.top)
+	in.silent = peak == 0
+	for _, s := range l.square {
+		meanSquare += float64(s)
+	}
+	if math.IsNaN(meanSquare) {
+		return float32(math.NaN()), meanSquare
+	}
+	return peak, meanSquare / pcm.FrameSize
 }
 
 func repair(x float32) float32 {
@@ -105,6 +109,11 @@ func (t *meter) add(peak float32, square float64) {
 	t.peak[t.next], t.square[t.next] = peak, square
 	t.next = (t.next + 1) % len(t.peak)
 	t.filled = min(t.filled+1, len(t.peak))
+}
+
+// newest is the mean square of the last frame.
+func (t *meter) newest() float64 {
+	return t.square[(t.next+len(t.square)-1)%len(t.square)]
 }
 
 // Level is how loud an input came in during the last 400 ms, before gain and

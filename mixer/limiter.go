@@ -3,12 +3,13 @@ package mixer
 import (
 	"math"
 
+	"mixdown/mixer/loudness"
 	"mixdown/mixer/pcm"
 )
 
 // Latency is by how many samples an output is behind its inputs, 2 ms, unless
 // the mixer is Aligned: the limiter looks that far ahead.
-const Latency = ahead + reach
+const Latency = ahead + loudness.Reach
 
 const (
 	box   = 36             // samples of one of the two averages that round off a change of gain
@@ -18,9 +19,10 @@ const (
 	fall  = 12             // after the hold, a reduction loses 1/2^fall of itself each sample: 85 ms to 37 %
 )
 
-// ceiling is the largest true peak that leaves the limiter: -1.1 dBTP, so that
-// a meter that oversamples more finely than ours still reads at most -1.
-var ceiling = float32(math.Pow(10, -1.1/20))
+// ceiling is the largest true peak that leaves the limiter by its own measure:
+// -1.5 dBTP. Meters with other filters see what is between 20 and 24 kHz
+// otherwise, up to 0.4 dB more in white noise, and still read at most -1.
+var ceiling = float32(math.Pow(10, -1.5/20))
 
 // limiter keeps the true peak of one mix (ITU-R BS.1770, annex 2: 4 times
 // oversampled) at or below the ceiling, both channels by the same gain, and
@@ -47,7 +49,7 @@ type limiter struct {
 // says whether it turned anything down. The two frames must not be the same.
 func (l *limiter) process(in, out *pcm.Frame) (limited bool) {
 	peak := in.Peak()
-	loud := max(peak, l.last)*overshoot > ceiling
+	loud := max(peak, l.last)*loudness.Overshoot() > ceiling
 	l.last = peak
 	if !loud && l.idle() {
 		copy(out[:], l.delay[:])

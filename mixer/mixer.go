@@ -11,17 +11,23 @@
 // It promises: every input is read exactly once for each frame, however many
 // outputs there are. The same inputs give the same samples, whatever the order
 // in which they were added. One speaker below the limiter's threshold passes
-// bit by bit; fifty at full scale, in phase, stay at or below -1 dBTP. An
-// input or output that breaks, even by a panic, is taken out and reported,
-// and the others do not notice. Mix allocates nothing and logs nothing.
+// bit by bit; fifty at full scale, in phase, stay at or below -1 dBTP. Gains,
+// mutes, solos and removals take 20 ms and do not click. An input or output
+// that breaks, even by a panic, is taken out and reported, and the others do
+// not notice. Mix allocates nothing and logs nothing.
+//
+// What it learns on the way, it tells: [Mixer.Levels], [Mixer.Speakers] and
+// [Mixer.Spurts]. Outputs may be [Levelled] to one loudness, or [Dual], with
+// some speakers on the left and the others on the right. [Mixer.Snapshot] lets
+// a recording that was interrupted go on with the same samples.
 //
 // It does not resample, conceal losses, or know about rooms and files.
 package mixer
 
 import (
+	"errors"
 	"fmt"
 	"io"
-	"math"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -39,6 +45,11 @@ type Config struct {
 	// written by the next Mix, the last one by Drain. Otherwise outputs are
 	// [Latency] samples late and nothing else.
 	Aligned bool
+	// Level is the loudness that Levelled outputs bring every speaker to, in
+	// LUFS; 0 levels nothing. EBU R128 has -23.
+	Level float64
+	// First is the number of the first frame, by which talk spurts are told.
+	First int64
 	// InputFailed is told, if not nil, about an input that was removed because
 	// it panicked or returned another error than io.EOF. It may call the Mixer.
 	InputFailed func(id string, err error)
@@ -54,8 +65,18 @@ type Mixer struct {
 	inputs []*input // sorted by id, which fixes the order of summation
 	faders map[string]fader
 	buses  []*bus
-	full   sum // all inputs
 	scrap  []failure
+
+	leaving        []*input // fade out in the next frame, sorted by id
+	full, levelled sum      // all inputs
+	needs          struct{ full, levelled bool }
+
+	frame           int64            // number of the next frame
+	spurts          []Spurt          // not yet asked for
+	dominant, rival *input           // of inputs, or nil
+	lead            int              // frames for which rival was louder than dominant
+	restored        map[string]heard // what inputs that are not back yet had
+	awaited         awaited
 
 	stats counters
 }
@@ -68,32 +89,49 @@ type failure struct {
 
 // New makes a mixer without inputs and outputs.
 func New(c Config) *Mixer {
-	return &Mixer{config: c, faders: make(map[string]fader)}
+	m := &Mixer{config: c, faders: make(map[string]fader), frame: c.First}
+	m.levelled.levelled = true
+	return m
 }
 
 // AddInput lets r be heard from the next frame on, under a name of the
-// caller's choice. An input of the same name is replaced. The input leaves by
-// itself when r returns io.EOF or another error.
+// caller's choice. An input of the same name is replaced: its sound fades as
+// with RemoveInput, and what was learned of the speaker stays. The input leaves
+// by itself when r returns io.EOF, as it is, or another error.
 func (m *Mixer) AddInput(id string, r pcm.Reader) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	i, found := m.find(id)
 	if found {
-		m.inputs[i].reader = r
+		m.leave(m.inputs[i])
+		m.inputs[i].connect(r)
+		m.regroup()
 		return
 	}
-	gain := m.faders[id].gain()
-	m.inputs = slices.Insert(m.inputs, i, &input{id: id, reader: r, gain: gain, target: gain})
+	in := &input{id: id}
+	in.connect(r)
+	m.recall(in)
+	m.inputs = slices.Insert(m.inputs, i, in)
+	m.aim()
+	in.gain = in.target
+	if room := spurtsPerInput * len(m.inputs); cap(m.spurts) < room {
+		m.spurts = slices.Grow(m.spurts, room-len(m.spurts))
+	}
 	m.regroup()
 }
 
-// RemoveInput takes an input out; its fader stays where it is. Without such an
-// input it does nothing.
+// RemoveInput takes an input out; its fader stays where it is. Its reader is
+// not asked any more, and what was just to be heard of it fades within 20 ms.
+// Without such an input it does nothing.
 func (m *Mixer) RemoveInput(id string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if i, found := m.find(id); found {
+		in := m.inputs[i]
+		m.leave(in)
+		m.forget(in)
 		m.inputs = slices.Delete(m.inputs, i, i+1)
+		m.aim()
 		m.regroup()
 	}
 }
@@ -114,10 +152,12 @@ func (m *Mixer) find(id string) (int, bool) {
 func (m *Mixer) Mix() {
 	m.mu.Lock()
 	m.read()
+	m.elect()
 	for _, b := range m.buses {
 		m.write(b)
 	}
 	m.sweep()
+	m.frame++
 	m.stats.frames.Add(1)
 	failures := m.scrap
 	m.scrap = nil
@@ -141,7 +181,7 @@ func (m *Mixer) Drain() {
 				m.push(o, &tail)
 			}
 		}
-		b.limiter = limiter{}
+		b.guard = guard{dual: b.guard.dual}
 	}
 	m.sweep()
 	failures := m.scrap
@@ -156,11 +196,12 @@ func report(failures []failure) {
 	}
 }
 
-// read pulls one frame from every input and adds it into the full mix while it
-// is warm. Inputs that end stay in the list, silent, until sweep, so that the
-// sets of the buses hold for this frame.
+// read pulls one frame from every input and adds it into the full mixes while
+// it is warm. Inputs that end stay in the list, silent, until sweep, so that
+// the sets of the buses hold for this frame.
 func (m *Mixer) read() {
 	m.full.clear()
+	m.levelled.clear()
 	for _, in := range m.inputs {
 		if err := in.read(); err != nil {
 			m.end(in, err)
@@ -168,15 +209,47 @@ func (m *Mixer) read() {
 		if in.measure() {
 			m.stats.repaired.Add(1)
 		}
+		m.listen(in)
+		m.sum(in)
+	}
+	for _, in := range m.leaving {
+		in.foretell()
+		m.sum(in)
+	}
+	if m.needs.full {
+		m.full.round()
+	}
+	if m.needs.levelled {
+		m.levelled.round()
+	}
+}
+
+// listen finds out whether somebody speaks, and how loud.
+func (m *Mixer) listen(in *input) {
+	square := in.meter.newest()
+	voiced, began, ended := in.talk.hear(m.frame, square, in.said)
+	if began || ended {
+		m.note(in, ended)
+	}
+	if in.level != nil {
+		in.level.hear(&in.frame, in.talk.Talking, voiced, m.config.Level)
+	}
+}
+
+// sum adds an input to those full mixes that somebody hears.
+func (m *Mixer) sum(in *input) {
+	if m.needs.full {
 		m.full.add(in)
 	}
-	m.full.round()
+	if m.needs.levelled {
+		m.levelled.add(in)
+	}
 }
 
 // end marks an input as ended and, unless it ended well, notes why.
 func (m *Mixer) end(in *input, err error) {
 	in.ended = true
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return
 	}
 	m.stats.failed.Add(1)
@@ -192,9 +265,20 @@ func (m *Mixer) end(in *input, err error) {
 func (m *Mixer) sweep() {
 	ended := func(in *input) bool { return in.ended }
 	failed := func(o *output) bool { return o.failed }
-	changed := false
+	changed := len(m.leaving) > 0
+	clear(m.leaving)
+	m.leaving = m.leaving[:0]
+	for _, in := range m.inputs {
+		in.gain = in.target
+	}
 	if slices.ContainsFunc(m.inputs, ended) {
+		for _, in := range m.inputs {
+			if in.ended {
+				m.forget(in)
+			}
+		}
 		m.inputs = slices.DeleteFunc(m.inputs, ended)
+		m.aim()
 		changed = true
 	}
 	for _, b := range m.buses {
@@ -206,16 +290,16 @@ func (m *Mixer) sweep() {
 	if changed {
 		m.regroup()
 	}
-	for _, in := range m.inputs {
-		in.gain = in.target
-	}
 }
 
 // regroup brings the buses in line with the inputs and outputs that are there.
 func (m *Mixer) regroup() {
 	m.buses = slices.DeleteFunc(m.buses, func(b *bus) bool { return len(b.outputs) == 0 })
+	m.needs.full, m.needs.levelled = false, false
 	for _, b := range m.buses {
-		b.regroup(m.inputs)
+		b.regroup(m.inputs, m.leaving)
+		m.needs.full = m.needs.full || b.ofFull() && !b.levelled
+		m.needs.levelled = m.needs.levelled || b.ofFull() && b.levelled
 	}
 }
 
@@ -223,52 +307,6 @@ func (m *Mixer) regroup() {
 func contain(err *error) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-	}
-}
-
-// fader is what a person set for an input.
-type fader struct {
-	db    float64
-	muted bool
-}
-
-func (f fader) gain() float32 {
-	if f.muted || f.db <= pcm.MinDB {
-		return 0
-	}
-	return float32(math.Pow(10, f.db/20))
-}
-
-// MaxGain is the most that [Mixer.SetGain] amplifies, in dB.
-const MaxGain = 24
-
-// SetGain sets how loud an input is in all mixes, in dB; 0 leaves it as it is,
-// pcm.MinDB or less silences it. The change takes one frame, as a ramp. It is
-// kept by name, so it may come before the input does.
-func (m *Mixer) SetGain(id string, db float64) {
-	if math.IsNaN(db) {
-		db = 0
-	}
-	m.fade(id, func(f fader) fader { return fader{min(db, MaxGain), f.muted} })
-}
-
-// SetMute takes an input out of all mixes, or puts it back at its gain. It
-// goes on being read and metered. Ramp and name are as with SetGain.
-func (m *Mixer) SetMute(id string, muted bool) {
-	m.fade(id, func(f fader) fader { return fader{f.db, muted} })
-}
-
-func (m *Mixer) fade(id string, set func(fader) fader) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	f := set(m.faders[id])
-	if f == (fader{}) {
-		delete(m.faders, id)
-	} else {
-		m.faders[id] = f
-	}
-	if i, found := m.find(id); found {
-		m.inputs[i].target = f.gain()
 	}
 }
 

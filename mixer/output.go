@@ -15,6 +15,8 @@ type Option func(*selection)
 type selection struct {
 	only, except []string
 	some         bool // only was given
+	levelled     bool
+	left         func(id string) bool // of a dual output, or nil
 	failed       func(error)
 }
 
@@ -27,6 +29,25 @@ func Except(ids ...string) Option {
 // Only takes these inputs and no others. The names need not exist yet.
 func Only(ids ...string) Option {
 	return func(s *selection) { s.only, s.some = append(s.only, ids...), true }
+}
+
+// Levelled brings every speaker slowly to the loudness of [Config], by at most
+// 15 dB up or down and 3 dB in a second, and only while the speaker speaks. The
+// fader works on top of it. Without Config.Level it does nothing. A stream's
+// own file does without, so that it stays what was sent.
+func Levelled() Option {
+	return func(s *selection) { s.levelled = true }
+}
+
+// Dual puts the inputs that left names on the left and the others on the
+// right, such as the caller here and the agent there: each the mean of its two
+// channels, on one side only, and each side with a limiter of its own, so that
+// neither turns the other down. left must give the same answer for a name
+// whenever it is asked, which is when inputs come and go, and must not call
+// the Mixer. One side alone, of a levelled output, is 3 LU below the level, for
+// a voice is heard from one side instead of two.
+func Dual(left func(id string) bool) Option {
+	return func(s *selection) { s.left = left }
 }
 
 // OnError sets who is told about the error or panic for which an output was
@@ -49,13 +70,17 @@ func (m *Mixer) AddOutput(w pcm.Writer, opts ...Option) (remove func()) {
 
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	i := slices.IndexFunc(m.buses, func(b *bus) bool { return b.key == s.key() })
+	s.levelled = s.levelled && m.config.Level != 0
+	key := s.key()
+	i := slices.IndexFunc(m.buses, func(b *bus) bool { return s.left == nil && b.left == nil && b.key == key })
 	if i < 0 {
 		i = len(m.buses)
-		m.buses = append(m.buses, &bus{key: s.key(), selection: s})
-		m.buses[i].regroup(m.inputs)
+		b := &bus{key: key, selection: s}
+		b.sum.levelled, b.guard.dual = s.levelled, s.left != nil
+		m.buses = append(m.buses, b)
 	}
 	m.buses[i].outputs = append(m.buses[i].outputs, out)
+	m.regroup()
 	return func() { m.remove(out) }
 }
 
@@ -91,6 +116,9 @@ func (s *selection) settle() {
 // key is equal for selections that hear the same.
 func (s *selection) key() string {
 	var k strings.Builder
+	if s.levelled {
+		k.WriteByte('~')
+	}
 	if s.some {
 		k.WriteByte('=')
 		for _, id := range s.only {
@@ -137,34 +165,53 @@ type bus struct {
 	outputs []*output
 
 	add, subtract []*input // those of selection that are there; subtract is from the full mix if there is no add
+	right         []*input // of a dual bus, whose left is add
 	sum           sum
-	limiter       limiter
+	guard         guard
 	frame         pcm.Frame // what the limiter gave last
 	aligned       pcm.Frame // scratch: the frame on its way to the outputs
 }
 
+// ofFull says that the bus is made from the mix of all inputs.
+func (b *bus) ofFull() bool { return !b.some && b.left == nil }
+
 // regroup looks up the inputs that the bus is made of.
-func (b *bus) regroup(inputs []*input) {
-	b.add, b.subtract = b.add[:0], b.subtract[:0]
+func (b *bus) regroup(inputs, leaving []*input) {
+	b.add, b.subtract, b.right = b.add[:0], b.subtract[:0], b.right[:0]
 	for _, in := range inputs {
-		_, only := slices.BinarySearch(b.only, in.id)
-		_, except := slices.BinarySearch(b.except, in.id)
-		switch {
-		case b.some && only && !except:
-			b.add = append(b.add, in)
-		case !b.some && except:
-			b.subtract = append(b.subtract, in)
-		}
+		b.place(in)
+	}
+	for _, in := range leaving {
+		b.place(in)
 	}
 	clear(b.add[len(b.add):cap(b.add)])
 	clear(b.subtract[len(b.subtract):cap(b.subtract)])
+	clear(b.right[len(b.right):cap(b.right)])
+}
+
+func (b *bus) place(in *input) {
+	_, only := slices.BinarySearch(b.only, in.id)
+	_, except := slices.BinarySearch(b.except, in.id)
+	heard := !except && (only || !b.some)
+	switch {
+	case heard && b.left != nil && !b.left(in.id):
+		b.right = append(b.right, in)
+	case heard && !b.ofFull():
+		b.add = append(b.add, in)
+	case except && b.ofFull():
+		b.subtract = append(b.subtract, in)
+	}
 }
 
 // write limits the frame of one bus and hands it to the outputs.
 func (m *Mixer) write(b *bus) {
-	mixed := b.mix(&m.full)
+	full := &m.full
+	if b.levelled {
+		full = &m.levelled
+	}
+	mixed := b.mix(full)
 	if !m.config.Aligned {
-		if b.limiter.process(mixed, &b.frame) {
+		if b.guard.process(mixed, &b.frame) {
 			m.stats.limited.Add(1)
 		}
 		for _, o := range b.outputs {
@@ -173,7 +220,7 @@ func (m *Mixer) write(b *bus) {
 		return
 	}
 	copy(b.aligned[:], b.frame[Latency:])
-	if b.limiter.process(mixed, &b.frame) {
+	if b.guard.process(mixed, &b.frame) {
 		m.stats.limited.Add(1)
 	}
 	copy(b.aligned[pcm.FrameSize-Latency:], b.frame[:])
@@ -189,8 +236,8 @@ func (m *Mixer) write(b *bus) {
 // followed.
 func (b *bus) tail() (f pcm.Frame) {
 	var silence, last pcm.Frame
-	l := b.limiter
-	l.process(&silence, &last)
+	g := b.guard
+	g.process(&silence, &last)
 	copy(f[:], b.frame[Latency:])
 	copy(f[pcm.FrameSize-Latency:], last[:])
 	return f
@@ -198,10 +245,17 @@ func (b *bus) tail() (f pcm.Frame) {
 
 // mix is the frame of the bus before the limiter.
 func (b *bus) mix(full *sum) *pcm.Frame {
-	if b.some {
+	if !b.ofFull() {
 		b.sum.clear()
 		for _, in := range b.add {
-			b.sum.add(in)
+			if b.left != nil {
+				b.sum.place(in, 0)
+			} else {
+				b.sum.add(in)
+			}
+		}
+		for _, in := range b.right {
+			b.sum.place(in, 1)
 		}
 		b.sum.round()
 		return &b.sum.rounded

@@ -9,11 +9,12 @@ import "mixdown/mixer/pcm"
 //
 // Nearly all speakers are mono; they are added once, for both channels.
 type sum struct {
-	mono    [pcm.FrameSize]float64
-	stereo  [pcm.FrameSize][2]float64
-	inMono  bool // something is in mono
-	inPairs bool // something is in stereo
-	rounded pcm.Frame
+	mono     [pcm.FrameSize]float64
+	stereo   [pcm.FrameSize][2]float64
+	inMono   bool // something is in mono
+	inPairs  bool // something is in stereo
+	levelled bool // inputs come at the level of their levellers
+	rounded  pcm.Frame
 }
 
 func (s *sum) clear() {
@@ -40,37 +41,56 @@ func (s *sum) add(in *input) { s.accumulate(in, 1) }
 
 func (s *sum) subtract(in *input) { s.accumulate(in, -1) }
 
+// slope is a gain that starts at one value and gains step with each sample; a
+// step of 0 leaves it exactly as it is.
+type slope struct{ from, step float32 }
+
+func (g slope) at(i int) float64 { return float64(g.from + g.step*float32(i+1)) }
+
+// gainOf is the gain of an input in this sum during the frame.
+func (s *sum) gainOf(in *input, sign float32) slope {
+	from, to := in.gain*sign, in.target*sign
+	if s.levelled && in.level != nil {
+		from *= in.level.from
+		to *= in.level.to
+	}
+	return slope{from, (to - from) / pcm.FrameSize}
+}
+
 func (s *sum) accumulate(in *input, sign float32) {
 	if !in.heard() {
 		return
 	}
-	if in.gain != in.target {
-		s.ramp(in, sign)
-		return
-	}
-	f, g := &in.frame, float64(in.gain*sign)
-	if in.mono {
+	g := s.gainOf(in, sign)
+	f := &in.frame
+	switch {
+	case in.mono && g.step == 0:
+		s.inMono = true
+		addMono(&s.mono, f, float64(g.from))
+	case in.mono:
 		s.inMono = true
 		for i := range f {
-			s.mono[i] += float64(f[i][0]) * g
+			s.mono[i] += float64(f[i][0]) * g.at(i)
 		}
-		return
-	}
-	s.inPairs = true
-	for i := range f {
-		s.stereo[i][0] += float64(f[i][0]) * g
-		s.stereo[i][1] += float64(f[i][1]) * g
+	default:
+		s.inPairs = true
+		for i := range f {
+			gain := g.at(i)
+			s.stereo[i][0] += float64(f[i][0]) * gain
+			s.stereo[i][1] += float64(f[i][1]) * gain
+		}
 	}
 }
 
-// ramp adds an input whose gain changes during the frame.
-func (s *sum) ramp(in *input, sign float32) {
+// place adds the mean of both channels of an input to one side only.
+func (s *sum) place(in *input, side int) {
+	if !in.heard() {
+		return
+	}
 	s.inPairs = true
-	step := (in.target - in.gain) / pcm.FrameSize
+	g := s.gainOf(in, 1)
 	for i, x := range &in.frame {
-		g := float64((in.gain + step*float32(i+1)) * sign)
-		s.stereo[i][0] += float64(x[0]) * g
-		s.stereo[i][1] += float64(x[1]) * g
+		s.stereo[i][side] += (float64(x[0]) + float64(x[1])) / 2 * g.at(i)
 	}
 }
 

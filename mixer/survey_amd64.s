@@ -1,0 +1,92 @@
+#include "textflag.h"
+
+// SSE2 only, which every amd64 has. A frame is 960 pairs of left and right.
+
+// func survey(f *pcm.Frame, l *look)
+TEXT ·survey(SB), NOSPLIT, $0-16
+	MOVQ f+0(FP), SI
+	MOVQ l+8(FP), DI
+	MOVQ $120, CX           // times eight samples
+	XORPS X8, X8            // largest magnitudes
+	XORPS X9, X9            // bits that differ
+	XORPS X10, X10          // squares of samples 0 to 3 of eight
+	XORPS X11, X11          // and of 4 to 7
+	PCMPEQL X12, X12
+	PSRLL $1, X12           // all bits but the sign
+
+samples:
+	MOVUPS (SI), X0         // L0 R0 L1 R1
+	MOVUPS 16(SI), X1       // L2 R2 L3 R3
+	MOVUPS 32(SI), X4
+	MOVUPS 48(SI), X5
+	MOVAPS X0, X2
+	MOVAPS X4, X6
+	SHUFPS $0x88, X1, X0    // L0 L1 L2 L3
+	SHUFPS $0xDD, X1, X2    // R0 R1 R2 R3
+	SHUFPS $0x88, X5, X4
+	SHUFPS $0xDD, X5, X6
+	XORPS X0, X2
+	XORPS X4, X6
+	ORPS X2, X9
+	ORPS X6, X9
+	MOVAPS X0, X3
+	MOVAPS X4, X7
+	MULPS X0, X0
+	MULPS X4, X4
+	ADDPS X0, X10
+	ADDPS X4, X11
+	ANDPS X12, X3
+	ANDPS X12, X7
+	MAXPS X3, X8
+	MAXPS X7, X8
+	ADDQ $64, SI
+	DECQ CX
+	JNZ samples
+
+	MOVAPS X8, X0
+	SHUFPS $0x4E, X0, X0    // the upper two below
+	MAXPS X0, X8
+	MOVAPS X8, X0
+	SHUFPS $0xB1, X0, X0    // neighbours swapped
+	MAXPS X0, X8
+	MOVSS X8, 0(DI)
+	MOVAPS X9, X0
+	SHUFPS $0x4E, X0, X0
+	ORPS X0, X9
+	MOVAPS X9, X0
+	SHUFPS $0xB1, X0, X0
+	ORPS X0, X9
+	MOVSS X9, 4(DI)
+	MOVUPS X10, 8(DI)
+	MOVUPS X11, 24(DI)
+	RET
+
+// func addMono(row *[pcm.FrameSize]float64, f *pcm.Frame, gain float64)
+TEXT ·addMono(SB), NOSPLIT, $0-24
+	MOVQ row+0(FP), DI
+	MOVQ f+8(FP), SI
+	MOVSD gain+16(FP), X7
+	UNPCKLPD X7, X7
+	MOVQ $240, CX           // times four samples
+
+add:
+	MOVUPS (SI), X0
+	MOVUPS 16(SI), X1
+	SHUFPS $0x88, X1, X0    // L0 L1 L2 L3
+	MOVAPS X0, X2
+	SHUFPS $0xEE, X2, X2    // L2 L3
+	CVTPS2PD X0, X0
+	CVTPS2PD X2, X2
+	MULPD X7, X0
+	MULPD X7, X2
+	MOVUPD (DI), X3
+	MOVUPD 16(DI), X4
+	ADDPD X0, X3
+	ADDPD X2, X4
+	MOVUPD X3, (DI)
+	MOVUPD X4, 16(DI)
+	ADDQ $32, SI
+	ADDQ $32, DI
+	DECQ CX
+	JNZ add
+	RET

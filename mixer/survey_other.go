@@ -1,0 +1,9 @@
+//go:build !amd64
+
+package mixer
+
+import "mixdown/mixer/pcm"
+
+func survey(f *pcm.Frame, l *look) { surveyPlain(f, l) }
+
+func addMono(row *[pcm.FrameSize]float64, f *pcm.Frame, gain float64) { addPlain(row, f, gain) }
