@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"strings"
@@ -109,8 +110,11 @@ func (a *archive) load() error {
 func (a *archive) republish(l archiveLine) error {
 	key := path.Join(a.base, l.Sealed.Path)
 	f, err := a.spool.OpenPart(key)
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil // published: the rule
+	}
+	if err != nil {
+		return err
 	}
 	sealed, err := f.Seal()
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 // finish renders what is left and seals the recording. What cannot be written
 // now is interrupted: the next start does it, from the journal.
 func (c *Capture) finish(ctx context.Context, cause error) error {
+	defer c.release()
 	last := frameAt(c.stopping())
 	if last == 0 {
 		last = frameAt(c.clock.now())
@@ -38,6 +39,16 @@ func (c *Capture) finish(ctx context.Context, cause error) error {
 	}
 	c.setState(outcome(cause, c.timeline), cause.Error())
 	return c.journal.Remove()
+}
+
+// release lets go of what an ended capture has no use for: its files and the
+// whole of its timeline.
+func (c *Capture) release() {
+	err := errors.Join(c.timeline.archive.close(), c.timeline.events.close())
+	if err != nil {
+		c.log.Warn("a file could not be closed", "err", err) // all of it is synced
+	}
+	c.timeline = nil
 }
 
 // persist tries a few times to write what the disk does not take at once.

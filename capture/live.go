@@ -80,7 +80,7 @@ func (l *live) run(ctx context.Context) {
 		pub := l.pubs.List()[i]
 		wg.Go(func() {
 			defer q.Close()
-			if err := l.republish(ctx, q, pub, r); err != nil && ctx.Err() == nil {
+			if err := l.republish(ctx, q, pub, r); ctx.Err() == nil {
 				l.log.Error("republishing ended", "stream", r.StreamID, "err", err)
 			}
 		})

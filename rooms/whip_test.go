@@ -205,7 +205,7 @@ func TestWHIPKicks(t *testing.T) {
 			t.Errorf("DELETE after the kick: %+v", r)
 		}
 		p.close()
-		p, location = w.whip("/whip/r/s", w.token("u"))
+		p, _ = w.whip("/whip/r/s", w.token("u"))
 		if err := w.service.RemoveStream("r", "s"); err != nil {
 			t.Error(err)
 		}

@@ -20,6 +20,7 @@ package speech
 import (
 	"bytes"
 	_ "embed"
+	"errors"
 	"fmt"
 	"io"
 
@@ -55,7 +56,7 @@ func Packets(file []byte) ([][]byte, error) {
 	r := ogg.NewReader(bytes.NewReader(file))
 	for at := int64(0); ; at += pcm.FrameSize {
 		p, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return packets, nil
 		}
 		if err != nil {

@@ -101,7 +101,7 @@ func TestJournalStretches(t *testing.T) {
 		t.Errorf("replay after cut and reopening: %v %v", got, err)
 	}
 	stop := errors.New("enough")
-	if _, err := j.Replay(anyCheckpoint, func(storage.Record) error { return stop }); err != stop {
+	if _, err := j.Replay(anyCheckpoint, func(storage.Record) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("replay with a failing fn: %v", err)
 	}
 	must(t, j.Remove())

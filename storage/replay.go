@@ -86,7 +86,7 @@ func (j *Journal) Replay(from func(checkpoint []byte) bool, fn func(Record) erro
 	}
 	defer closeAll(files)
 	first := len(files) - 1
-	for first >= 0 && !(files[first].begins && from(files[first].checkpoint)) {
+	for first >= 0 && (!files[first].begins || !from(files[first].checkpoint)) {
 		first--
 	}
 	if first < 0 {

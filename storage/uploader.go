@@ -255,7 +255,7 @@ func (w *worker) upload(ctx context.Context, it *item) error {
 		case !errors.Is(err, ErrConflict):
 			return err
 		case it.replace:
-			return fmt.Errorf("the bucket does not replace objects: %v", err)
+			return fmt.Errorf("the bucket does not replace objects: %w", err)
 		}
 		target := w.spool.free(path.Join(conflictDir, w.name, it.key))
 		return errors.Join(err, w.spool.finish(w.name, it, info, target))

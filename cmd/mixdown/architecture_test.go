@@ -34,7 +34,8 @@ func TestArrows(t *testing.T) {
 	}{
 		{"mixdown/mixer/pcm", "mixdown/", nil},
 		{"mixdown/mixer/playout", "mixdown/", []string{"mixdown/mixer/pcm", "mixdown/encoder/opus"}},
-		{"mixdown/mixer", "mixdown/", []string{"mixdown/mixer/pcm"}},
+		{"mixdown/mixer", "mixdown/", []string{"mixdown/mixer/pcm", "mixdown/mixer/loudness"}},
+		{"mixdown/mixer/loudness", "mixdown/", []string{"mixdown/mixer/pcm"}},
 		{"mixdown/encoder", "mixdown/", []string{"mixdown/mixer/pcm", "mixdown/encoder/"}},
 		{"mixdown/storage", "mixdown/", nil},
 		{"mixdown/storage", "github.com/", nil},

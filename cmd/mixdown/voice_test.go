@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"math"
 	"math/cmplx"
@@ -221,7 +222,7 @@ func readOgg(t testing.TB, b []byte) (samples [][2]float32) {
 		n, err := d.Read(part)
 		samples = append(samples, part[:n]...)
 		if err != nil {
-			if err != io.EOF {
+			if !errors.Is(err, io.EOF) {
 				t.Logf("the stream ends with: %v", err)
 			}
 			return samples

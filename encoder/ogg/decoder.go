@@ -1,6 +1,7 @@
 package ogg
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -47,7 +48,7 @@ func (d *Decoder) Read(out [][2]float32) (n int, err error) {
 			d.gap -= k
 		default:
 			if err := d.fill(); err != nil {
-				if n > 0 && err == io.EOF {
+				if n > 0 && errors.Is(err, io.EOF) {
 					return n, nil
 				}
 				return n, err

@@ -3,6 +3,7 @@ package ogg
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 
@@ -121,7 +122,7 @@ func (p *pages) need(n int) bool {
 }
 
 func (p *pages) end() error {
-	if p.err == io.EOF {
+	if errors.Is(p.err, io.EOF) {
 		return io.EOF
 	}
 	return fmt.Errorf("read ogg: %w", p.err)
@@ -174,7 +175,7 @@ func (r *Reader) Comments() []string { return r.tags }
 func (r *Reader) Next() (Packet, error) {
 	for r.taken == len(r.queue) {
 		g, err := r.pages.next()
-		if err == io.EOF && !r.open {
+		if errors.Is(err, io.EOF) && !r.open {
 			return Packet{}, ErrNoStream
 		}
 		if err != nil {

@@ -203,7 +203,7 @@ func TestDecoderDropsTrimsAndGains(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := d.Read(x); err != io.EOF {
+		if _, err := d.Read(x); !errors.Is(err, io.EOF) {
 			t.Errorf("behind the end: %v", err)
 		}
 		return x[:n]

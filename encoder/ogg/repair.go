@@ -2,6 +2,7 @@ package ogg
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 )
@@ -25,7 +26,7 @@ func Repair(f File) (validBytes, samples int64, err error) {
 	tagged := false
 	for {
 		g, err := r.pages.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -57,7 +58,7 @@ func Repair(f File) (validBytes, samples int64, err error) {
 // markEnd sets the EOS flag of the page in place.
 func markEnd(f File, g page) error {
 	b := make([]byte, g.size)
-	if _, err := f.ReadAt(b, g.offset); err != nil && err != io.EOF {
+	if _, err := f.ReadAt(b, g.offset); err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("read last ogg page: %w", err)
 	}
 	b[5] |= flagEnd

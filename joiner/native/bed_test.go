@@ -136,23 +136,11 @@ func (r *recorder) status() (joiner.State, error) {
 	return r.state, r.err
 }
 
-func (r *recorder) when(s joiner.State) time.Time {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.at[s]
-}
-
 // received returns copies of what arrived.
 func (h *heard) received() ([]packet, []report) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Clone(h.packets), slices.Clone(h.reports)
-}
-
-func (h *heard) count() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return len(h.packets)
 }
 
 // stray is how many packets came after the end.

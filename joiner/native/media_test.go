@@ -238,7 +238,7 @@ func TestPublicationReplaced(t *testing.T) {
 		var mix *joiner.Publication
 		for range 5 {
 			bob.pubs.Remove("mix")
-			mix = bob.pubs.Add("mix", "", 1)
+			bob.pubs.Add("mix", "", 1)
 			time.Sleep(time.Second)
 		}
 		bob.pubs.Remove("mix")

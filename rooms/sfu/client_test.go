@@ -126,7 +126,6 @@ type listener struct {
 	ssrcs   map[string][]uint32
 	reports map[uint32][]rtcp.SenderReport
 	states  []string
-	hold    bool // do not answer
 	done    sync.WaitGroup
 	pending chan string
 }

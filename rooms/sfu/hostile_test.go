@@ -103,17 +103,17 @@ func TestOfferWithoutNack(t *testing.T) {
 		plain := strings.ReplaceAll(offer, "a=rtcp-fb:111 nack \r\n", "")
 		plain = strings.ReplaceAll(plain, "a=rtcp-fb:111 nack\r\n", "")
 		stereo := strings.ReplaceAll(plain, "useinbandfec=1", "useinbandfec=1;sprop-stereo=1")
-		answer, up, err := w.server.Publish(w.Context(), stereo, sfu.UpstreamEvents{})
+		answer, first, err := w.server.Publish(w.Context(), stereo, sfu.UpstreamEvents{})
 		check(t, err)
+		check(t, first.Close())
 		if strings.Contains(answer, "nack") {
 			t.Errorf("the answer adds feedback that was not offered:\n%s", answer)
 		}
 		if !strings.Contains(answer, ";stereo=1") {
 			t.Errorf("a sender that announces stereo may not send it:\n%s", answer)
 		}
-		if answer, up, err = w.server.Publish(w.Context(), strings.ReplaceAll(offer, "useinbandfec=1", "stereo=1;useinbandfec=1;usedtx=1"), sfu.UpstreamEvents{}); err != nil {
-			t.Fatal(err)
-		}
+		answer, up, err := w.server.Publish(w.Context(), strings.ReplaceAll(offer, "useinbandfec=1", "stereo=1;useinbandfec=1;usedtx=1"), sfu.UpstreamEvents{})
+		check(t, err)
 		for _, want := range []string{"a=rtcp-fb:111 nack", "stereo=1", "a=ice-lite", "a=candidate:", "a=recvonly", peer.LevelURI, peer.MidURI, peer.SendTimeURI} {
 			if !strings.Contains(answer, want) {
 				t.Errorf("no %s in the answer:\n%s", want, answer)

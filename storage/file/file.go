@@ -278,7 +278,7 @@ func (b *Bucket) list(ctx context.Context, dir, prefix string, yield func(storag
 
 func (b *Bucket) readDir(dir string) ([]fs.DirEntry, error) {
 	f, err := b.root.Open(dir)
-	if errors.Is(err, fs.ErrNotExist) || err != nil && notExist(dir, err) != err {
+	if errors.Is(notExist(dir, err), fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
@@ -286,7 +286,7 @@ func (b *Bucket) readDir(dir string) ([]fs.DirEntry, error) {
 	}
 	defer f.Close()
 	entries, err := f.ReadDir(-1)
-	if err != nil && notExist(dir, err) != err {
+	if errors.Is(notExist(dir, err), fs.ErrNotExist) {
 		return nil, nil // an object, not a folder
 	}
 	return entries, err

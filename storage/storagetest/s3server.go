@@ -2,7 +2,6 @@ package storagetest
 
 import (
 	"bytes"
-	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -118,7 +117,7 @@ func findTool(t testing.TB, name string) string {
 	}
 	p, err := exec.LookPath(name)
 	if err != nil {
-		t.Fatal(fmt.Sprintf("%s is not installed: run `make test`, which installs it into .cache/bin, or set MIXDOWN_TOOLS to the folder that holds it", name))
+		t.Fatalf("%s is not installed: run `make test`, which installs it into .cache/bin, or set MIXDOWN_TOOLS to the folder that holds it", name)
 	}
 	return p
 }
