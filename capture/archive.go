@@ -211,7 +211,7 @@ func (a *archive) covers(checkpoint []byte) bool {
 		}
 	}
 	for _, p := range a.outputs {
-		if p.output.What == "mix" && p.end < s.Frame*pcm.FrameSize {
+		if p.output.What != "streams" && p.end < s.Frame*pcm.FrameSize {
 			return false
 		}
 	}

@@ -26,6 +26,8 @@ type event struct {
 	Type   string       `json:"type"`
 	Who    any          `json:"who,omitempty"`
 	Reason string       `json:"reason,omitempty"`
+
+	Figures map[string]float64 `json:"figures,omitempty"`
 }
 
 func openEventLog(file string, c clock) (*eventLog, error) {
@@ -38,7 +40,17 @@ func openEventLog(file string, c clock) (*eventLog, error) {
 
 // add notes an event at capture time at; who is what it is about.
 func (e *eventLog) add(at time.Duration, kind string, who any, reason string) {
-	line, err := json.Marshal(event{e.clock.utcAt(at), samplesAt(at), kind, who, reason})
+	e.note(at, event{Type: kind, Who: who, Reason: reason})
+}
+
+// figures notes how a stream stands.
+func (e *eventLog) figures(at time.Duration, streamID string, figures map[string]float64) {
+	e.note(at, event{Type: "stream.quality", Who: streamID, Figures: figures})
+}
+
+func (e *eventLog) note(at time.Duration, v event) {
+	v.At, v.Sample = e.clock.utcAt(at), samplesAt(at)
+	line, err := json.Marshal(v)
 	if err != nil {
 		return // plain structs of strings: cannot happen
 	}

@@ -46,7 +46,7 @@ const republishQueue = 10
 
 func newLive(spec Spec, id string, c clock, log *slog.Logger) *live {
 	l := &live{
-		log: log, spec: spec, clock: c, pubs: &joiner.Publications{}, mixer: mixer.New(mixer.Config{}),
+		log: log, spec: spec, clock: c, pubs: &joiner.Publications{}, mixer: mixer.New(mixer.Config{Level: spec.Mix.Level}),
 		streams: map[string]*receiver{}, wake: make(chan struct{}, 1), wanted: len(spec.Republish),
 	}
 	for _, r := range spec.Republish {
@@ -76,7 +76,7 @@ func (l *live) run(ctx context.Context) {
 	defer wg.Wait()
 	for i, r := range l.spec.Republish {
 		q := l.queues[i]
-		l.mixer.AddOutput(q)
+		l.mixer.AddOutput(q, selection(r.Only, r.Except)...)
 		pub := l.pubs.List()[i]
 		wg.Go(func() {
 			defer q.Close()
@@ -251,15 +251,25 @@ func (l *live) has(sel Selection) error {
 	return nil
 }
 
+// selection is what a mix hears of the streams: only some, all but some, or
+// all.
+func selection(only, except []string) []mixer.Option {
+	opts := []mixer.Option{mixer.Levelled()}
+	if len(only) > 0 {
+		opts = append(opts, mixer.Only(only...))
+	}
+	if len(except) > 0 {
+		opts = append(opts, mixer.Except(except...))
+	}
+	return opts
+}
+
 // listen writes what sel names as never-ending Ogg Opus until w fails or ctx
 // ends.
 func (l *live) listen(ctx context.Context, sel Selection, w io.Writer) error {
-	var opts []mixer.Option
-	switch {
-	case sel.Stream != "":
-		opts = append(opts, mixer.Only(sel.Stream))
-	case len(sel.Except) > 0:
-		opts = append(opts, mixer.Except(sel.Except...))
+	var only []string
+	if sel.Stream != "" {
+		only = []string{sel.Stream}
 	}
 	enc, err := opus.NewEncoder(opus.EncoderConfig{Channels: l.spec.Mix.Channels, Bitrate: 64000, Complexity: 5})
 	if err != nil {
@@ -270,7 +280,7 @@ func (l *live) listen(ctx context.Context, sel Selection, w io.Writer) error {
 		return fmt.Errorf("listen: %w", err)
 	}
 	q := pcm.NewQueue(50)
-	remove := l.mixer.AddOutput(q, opts...)
+	remove := l.mixer.AddOutput(q, selection(only, sel.Except)...)
 	l.want(1)
 	defer l.want(-1)
 	defer remove()

@@ -17,7 +17,8 @@ import (
 type plan struct {
 	storage.Output
 	bitrate int
-	variant int // 0 for the first output of its kind and format, then 1, 2, …
+	left    []string // of dual
+	variant int      // 0 for the first output of its kind and format, then 1, 2, …
 }
 
 // outputsOf lists the distinct outputs of one kind that a spec asks for. The
@@ -30,7 +31,7 @@ func outputsOf(spec Spec, what string) []plan {
 		}
 		id := what + "-" + r.Format
 		same := slices.IndexFunc(all, func(o plan) bool {
-			return o.Format == r.Format && o.SegmentSeconds == r.SegmentSeconds && o.bitrate == r.Bitrate
+			return o.Format == r.Format && o.SegmentSeconds == r.SegmentSeconds && o.bitrate == r.Bitrate && slices.Equal(o.left, r.Left)
 		})
 		if same >= 0 {
 			if !slices.Contains(all[same].Storage, r.Storage) {
@@ -47,10 +48,14 @@ func outputsOf(spec Spec, what string) []plan {
 		if n > 0 {
 			id = fmt.Sprintf("%s-%d", id, n+1)
 		}
+		channels := spec.Mix.Channels
+		if what == "dual" {
+			channels = 2
+		}
 		all = append(all, plan{storage.Output{
 			ID: id, What: what, Format: r.Format, Storage: []string{r.Storage},
-			Channels: spec.Mix.Channels, SegmentSeconds: r.SegmentSeconds,
-		}, r.Bitrate, n})
+			Channels: channels, SegmentSeconds: r.SegmentSeconds,
+		}, r.Bitrate, r.Left, n})
 	}
 	return all
 }
@@ -77,7 +82,7 @@ type mixOutput struct {
 }
 
 func newMixOutput(t *timeline, o plan) (*mixOutput, error) {
-	s, err := t.archive.store(o.Output, o.folder("mix"))
+	s, err := t.archive.store(o.Output, o.folder(o.What))
 	if err != nil {
 		return nil, err
 	}

@@ -45,21 +45,25 @@ type MixSpec struct {
 	Include  []string           `json:"include,omitempty" doc:"Stream or user ids; empty means all."`
 	Exclude  []string           `json:"exclude,omitempty" doc:"Stream or user ids that are neither mixed nor recorded."`
 	Gains    map[string]float64 `json:"gains,omitempty" doc:"Gain in dB by stream or user id."`
+	Level    float64            `json:"level,omitempty" doc:"Loudness in LUFS to which speech in the mixes is levelled, as -23; 0 leaves it alone. The streams' own files are untouched." maximum:"0"`
 }
 
 // RecordSpec is one kind of file to write.
 type RecordSpec struct {
-	What           string `json:"what" enum:"mix,streams" doc:"The mix, or one file for each stream."`
-	Format         string `json:"format,omitempty" enum:"ogg,wav,flac" default:"ogg"`
-	SegmentSeconds int    `json:"segmentSeconds,omitempty" doc:"Length of a segment." default:"60" minimum:"0"`
-	Storage        string `json:"storage,omitempty" doc:"Where the files go: local, or a storage of the configuration." default:"local"`
-	Bitrate        int    `json:"bitrate,omitempty" doc:"Of Opus, in bit/s." minimum:"0"`
+	What           string   `json:"what" enum:"mix,streams,dual" doc:"The mix; one file for each stream; or a mix with some on the left and the others on the right."`
+	Format         string   `json:"format,omitempty" enum:"ogg,wav,flac" default:"ogg"`
+	SegmentSeconds int      `json:"segmentSeconds,omitempty" doc:"Length of a segment." default:"60" minimum:"0"`
+	Storage        string   `json:"storage,omitempty" doc:"Where the files go: local, or a storage of the configuration." default:"local"`
+	Bitrate        int      `json:"bitrate,omitempty" doc:"Of Opus, in bit/s." minimum:"0"`
+	Left           []string `json:"left,omitempty" doc:"Of dual: the stream or user ids on the left."`
 }
 
 // RepublishSpec is one stream that carries the mix.
 type RepublishSpec struct {
-	StreamID string `json:"streamID"`
-	Bitrate  int    `json:"bitrate,omitempty" default:"48000" minimum:"0"`
+	StreamID string   `json:"streamID"`
+	Bitrate  int      `json:"bitrate,omitempty" default:"48000" minimum:"0"`
+	Only     []string `json:"only,omitempty" doc:"Stream ids that are heard; empty means all."`
+	Except   []string `json:"except,omitempty" doc:"Stream ids that are not heard: a mix-minus."`
 }
 
 // LimitSpec ends a capture by itself; zero means the default.
@@ -113,7 +117,7 @@ func (s Spec) withDefaults() Spec {
 		setDefault(&r.Format, "ogg")
 		setDefault(&r.SegmentSeconds, defaultSegmentSeconds)
 		setDefault(&r.Storage, LocalStorage)
-		if r.What == "mix" && r.Format == "ogg" {
+		if r.What != "streams" && r.Format == "ogg" {
 			setDefault(&r.Bitrate, defaultMixBitrate)
 		}
 	}
@@ -154,8 +158,11 @@ func (s Spec) check(systems, storages []string) error {
 	}
 	for i, r := range s.Record {
 		at := fmt.Sprintf("record[%d].", i)
-		if r.What != "mix" && r.What != "streams" {
-			add(at+"what", "%q is not one of mix, streams", r.What)
+		if !slices.Contains([]string{"mix", "streams", "dual"}, r.What) {
+			add(at+"what", "%q is not one of mix, streams, dual", r.What)
+		}
+		if (r.What == "dual") != (len(r.Left) > 0) {
+			add(at+"left", "says who is on the left of a dual recording, and of no other")
 		}
 		if _, ok := encoder.Ext(r.Format); !ok {
 			add(at+"format", "%q is not one of ogg, wav, flac", r.Format)
@@ -188,6 +195,9 @@ func (s Spec) check(systems, storages []string) error {
 		if db < -100 || db > 30 {
 			add("mix.gains."+id, "must be -100 to 30 dB")
 		}
+	}
+	if s.Mix.Level != 0 && (s.Mix.Level < -40 || s.Mix.Level > -5) {
+		add("mix.level", "must be -40 to -5 LUFS, or 0")
 	}
 	if s.Mix.Channels != 1 && s.Mix.Channels != 2 {
 		add("mix.channels", "must be 1 or 2")

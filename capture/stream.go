@@ -18,6 +18,7 @@ import (
 type stream struct {
 	t      *timeline
 	num    uint32
+	id     string // among the inputs of the mix
 	rec    streamRecord
 	joined time.Duration
 	left   time.Duration // -1 while in the room
@@ -29,12 +30,13 @@ type stream struct {
 	first  int64 // sample of its first packet, -1 if none came
 	last   int64 // sample at which it ended
 
+	talking bool            // by the last spurt; not in snapshots, it comes again
 	quality playout.Quality // as of the last figures
 	drift   float64
 }
 
 func newStream(t *timeline, num uint32, rec streamRecord, at time.Duration) *stream {
-	s := &stream{t: t, num: num, rec: rec, joined: at, left: -1, first: -1}
+	s := &stream{t: t, num: num, id: inputName(rec, num), rec: rec, joined: at, left: -1, first: -1}
 	s.deep = playout.NewDeep(playout.DeepConfig{Start: t.frame, Placed: s.placed})
 	if !t.linked {
 		s.deep.Cause(at, playout.Down)
@@ -44,7 +46,10 @@ func newStream(t *timeline, num uint32, rec streamRecord, at time.Duration) *str
 	return s
 }
 
-func (s *stream) inputID() string { return fmt.Sprintf("%s#%06d", s.rec.Stream.ID, s.num) }
+// inputName names a stay among the inputs of the mix.
+func inputName(rec streamRecord, num uint32) string {
+	return fmt.Sprintf("%s#%06d", rec.Stream.ID, num)
+}
 
 // key names the stream in manifests and ledgers.
 func (s *stream) key() string { return streamKey(s.rec.Stream.User.ID, s.rec.Stream.ID) }
@@ -163,7 +168,7 @@ func (s *stream) snapshot() streamSnapshot {
 
 func restoreStream(t *timeline, ss streamSnapshot) (*stream, error) {
 	s := &stream{
-		t: t, num: ss.Num, rec: ss.Record, joined: ss.Joined, left: ss.Left, done: ss.Done, ended: ss.Ended,
+		t: t, num: ss.Num, id: inputName(ss.Record, ss.Num), rec: ss.Record, joined: ss.Joined, left: ss.Left, done: ss.Done, ended: ss.Ended,
 		ledger: ss.Ledger, first: ss.First, last: ss.Last,
 	}
 	if s.done {

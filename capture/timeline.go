@@ -25,6 +25,7 @@ type timeline struct {
 	events  *eventLog
 	mix     *mixer.Mixer // nil without a recorded mix
 	mixes   []*mixOutput
+	spurts  []mixer.Spurt
 	streams []*stream // by number
 	stems   map[string]*stems
 	users   []storage.User
@@ -41,18 +42,32 @@ type timeline struct {
 
 // openMixes opens an output for each distinct mix that the spec asks for.
 func (t *timeline) openMixes() error {
-	for _, o := range outputsOf(t.spec, "mix") {
+	for _, o := range append(outputsOf(t.spec, "mix"), outputsOf(t.spec, "dual")...) {
 		m, err := newMixOutput(t, o)
 		if err != nil {
 			return err
 		}
 		if t.mix == nil {
-			t.mix = mixer.New(mixer.Config{Aligned: true})
+			t.mix = mixer.New(mixer.Config{Aligned: true, Level: t.spec.Mix.Level, First: t.frame})
 		}
-		t.mix.AddOutput(m)
+		opts := []mixer.Option{mixer.Levelled()}
+		if len(o.left) > 0 {
+			opts = append(opts, mixer.Dual(func(input string) bool { return t.named(input, o.left) }))
+		}
+		t.mix.AddOutput(m, opts...)
 		t.mixes = append(t.mixes, m)
 	}
 	return nil
+}
+
+// named says whether a list names the stream of an input, or its user.
+func (t *timeline) named(input string, list []string) bool {
+	for _, s := range t.streams {
+		if s.id == input {
+			return slices.Contains(list, s.rec.Stream.ID) || slices.Contains(list, s.rec.Stream.User.ID)
+		}
+	}
+	return false
 }
 
 // apply lets a record take effect. Records that make no sense, from a journal
@@ -107,9 +122,8 @@ func (t *timeline) play(s *stream) {
 	if t.mix == nil {
 		return
 	}
-	id := s.inputID()
-	t.mix.SetGain(id, t.spec.Mix.gain(s.rec.Stream.ID, s.rec.Stream.User.ID))
-	t.mix.AddInput(id, s)
+	t.mix.SetGain(s.id, t.spec.Mix.gain(s.rec.Stream.ID, s.rec.Stream.User.ID))
+	t.mix.AddInput(s.id, s)
 }
 
 func (t *timeline) endStream(num uint32, at time.Duration, data []byte) {
@@ -179,10 +193,52 @@ func (t *timeline) advance(limit int64) {
 			}
 		}
 		t.frame++
+		if t.frame%noteEvery == 0 {
+			t.note()
+		}
 	}
 	t.sweep() // first: a stream's files end with the stream, not with the batch
 	for _, s := range t.stems {
 		t.fail(s.advance(t.frame * pcm.FrameSize))
+	}
+}
+
+// noteEvery is how often, in frames, talk spurts and figures are noted.
+const noteEvery = 50
+
+// note writes once a second how the streams stand.
+func (t *timeline) note() {
+	if t.mix != nil {
+		t.talk()
+	}
+	for _, s := range t.streams {
+		if s.done || s.left >= 0 {
+			continue
+		}
+		f := s.figures()
+		f["levelDb"], f["talking"] = s.level(), 0
+		if s.talking {
+			f["talking"] = 1
+		}
+		t.events.figures(time.Duration(t.frame)*pcm.FrameTime, s.rec.Stream.ID, f)
+	}
+}
+
+// talk notes who began and who ceased to speak. It happens as the mix is
+// rendered, so these lines come some seconds after others of their time.
+func (t *timeline) talk() {
+	t.spurts = t.mix.Spurts(t.spurts[:0])
+	for _, s := range t.spurts {
+		kind, frame := "talk.started", s.Start
+		if s.End >= 0 {
+			kind, frame = "talk.ended", s.End
+		}
+		for _, st := range t.streams {
+			if st.id == s.ID {
+				st.talking = s.End < 0
+				t.events.add(time.Duration(frame)*pcm.FrameTime, kind, st.rec.Stream, "")
+			}
+		}
 	}
 }
 
@@ -253,6 +309,7 @@ type timelineSnapshot struct {
 	Events  int64            `json:"events"`
 	Users   []storage.User   `json:"users"`
 	Streams []streamSnapshot `json:"streams"`
+	Mix     []byte           `json:"mix,omitempty"`
 }
 
 func (t *timeline) snapshot() []byte {
@@ -262,6 +319,9 @@ func (t *timeline) snapshot() []byte {
 	}
 	for _, st := range t.streams {
 		s.Streams = append(s.Streams, st.snapshot())
+	}
+	if t.mix != nil {
+		s.Mix = t.mix.Snapshot()
 	}
 	b, err := json.Marshal(s)
 	if err != nil {
@@ -289,6 +349,11 @@ func restoreTimeline(spec Spec, a *archive, e *eventLog, checkpoint []byte) (*ti
 	a.abandon()
 	if err := t.openMixes(); err != nil {
 		return nil, err
+	}
+	if t.mix != nil && len(s.Mix) > 0 {
+		if err := t.mix.Restore(s.Mix); err != nil {
+			return nil, fmt.Errorf("checkpoint: mix: %w", err)
+		}
 	}
 	for _, ss := range s.Streams {
 		st, err := restoreStream(t, ss)
