@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,11 +45,11 @@ func TestPanic(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newStage()
 				s.enter("a-mic", "ann", 1)
-				armed := false
+				var armed atomic.Bool
 				h := open(t, t.TempDir(), s, func(c *capture.Config) {
 					c.Systems["bomb"] = &bomb{s, test.explode}
 					c.URL = func() string {
-						if armed && test.url != nil {
+						if armed.Load() && test.url != nil {
 							return test.url()
 						}
 						return "ws://stage/ws"
@@ -58,7 +59,7 @@ func TestPanic(t *testing.T) {
 				var talking sync.WaitGroup
 				talking.Go(func() { v.speak(s, 20*time.Second) })
 				time.Sleep(5 * time.Second)
-				armed = true
+				armed.Store(true)
 				bad := h.start("bad", func(s *capture.Spec) {
 					if test.explode != nil {
 						s.Room.System = "bomb"

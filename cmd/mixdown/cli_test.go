@@ -248,6 +248,7 @@ func checkAnnounced(t *testing.T, d *child) {
 	if want := fmt.Sprintf(`{"http":"http://%s","udp":"%s"}`, d.http, d.udp); err != nil || strings.TrimSpace(string(raw)) != want {
 		t.Errorf("addresses.json: %s (%v), want %s", raw, err, want)
 	}
+	eventually(t, "the daemon tells its login link", 5*time.Second, func() bool { return strings.Contains(d.said(), "token=") })
 	listening, link := false, false
 	for line := range strings.Lines(d.said()) {
 		var l struct{ Msg, HTTP, UDP string }

@@ -117,17 +117,20 @@ func (m *meeting) checkVoices() {
 		}
 		shift := m.trackZero[ownOf(user)].Sub(m.trackZero["mix-ogg"])
 		band := voiceBand(own)
-		const reach, length = coarse / 2, 4 * coarse
-		for at := 3 * coarse; at+length <= len(band) && at <= 11*coarse; at += 4 * coarse {
+		// Short pieces: while a page on a busy machine is late, the mix is brought
+		// back to time by bending it a little, the own file by its next pause.
+		const reach, length = coarse / 2, coarse / 2
+		for block := 3 * coarse; block+4*coarse <= len(band) && block <= 11*coarse; block += 4 * coarse {
+			at := loudest(band, block, block+4*coarse, length)
 			expected := at + int(shift.Seconds()*coarse)
 			if expected < reach || expected+length+reach > len(mixBand) {
 				continue
 			}
 			found, likeness := find(band[at:at+length], mixBand[expected-reach:expected+length+reach])
 			off := float64(found-reach) * 1000 / coarse
-			m.t.Logf("%s at %d s is in the mix %+.1f ms off, likeness %.2f", user, at/coarse, off, likeness)
+			m.t.Logf("%s at %.1f s is in the mix %+.1f ms off, likeness %.2f", user, float64(at)/coarse, off, likeness)
 			if math.Abs(off) > 20 || likeness < 0.3 {
-				m.t.Errorf("%s at %d s is in the mix %+.1f ms off, likeness %.2f", user, at/coarse, off, likeness)
+				m.t.Errorf("%s at %.1f s is in the mix %+.1f ms off, likeness %.2f", user, float64(at)/coarse, off, likeness)
 			}
 		}
 	}

@@ -195,6 +195,21 @@ func alike(samples, voice [][2]float32) float64 {
 	return best
 }
 
+// loudest is where the loudest piece of a row begins.
+func loudest(row []float64, from, to, length int) (at int) {
+	most := -1.0
+	for i := from; i+length <= to; i += length / 4 {
+		sum := 0.0
+		for _, x := range row[i : i+length] {
+			sum += x * x
+		}
+		if sum > most {
+			at, most = i, sum
+		}
+	}
+	return at
+}
+
 // level is the level of samples, in dB to a sine of full scale.
 func level(samples [][2]float32) float64 {
 	sum := 0.0
