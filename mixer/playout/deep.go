@@ -11,6 +11,7 @@ import (
 // DeepConfig opens a [Deep].
 type DeepConfig struct {
 	Start int64 // number of the first frame on the timeline of the capture
+	Red   uint8 // payload type of redundant audio (RFC 2198); 0 is none
 	// Placed, if set, is told each packet that is kept, in the order of the
 	// timeline and exactly once, during ReadFrame or Skip and before its audio
 	// is due. Packets without a byte, with a broken payload or in a paused or
@@ -34,6 +35,7 @@ type DeepConfig struct {
 type Deep struct {
 	mu     sync.Mutex
 	placed func(Placed)
+	red    uint8
 
 	epochs []*epoch // the newest last
 	free   []*entry
@@ -73,6 +75,7 @@ const (
 func NewDeep(c DeepConfig) *Deep {
 	d := &Deep{
 		placed: c.Placed,
+		red:    c.Red,
 		frame:  c.Start,
 		end:    c.Start * pcm.FrameSize,
 		tape:   newTape(),
@@ -95,19 +98,45 @@ func (d *Deep) Push(p *Packet) {
 		d.quality.Broken++
 		return
 	}
-	if d.full(p) {
-		d.quality.Dropped++
+	var r redundancy
+	var q Packet
+	if !r.unpack(p, &q, d.red) {
+		d.quality.Broken++
 		return
 	}
+	e, seq, media := d.push(&q)
+	if e == nil {
+		return
+	}
+	for i := range r.copies[:r.n] {
+		b := &r.copies[i]
+		s, m := r.original(i, seq, media)
+		if d.full(&q) || !e.wants(b, s, m) {
+			continue
+		}
+		q.Payload, q.Level = b.payload, NoLevel
+		c := d.entry(&q, s, m)
+		c.copied, c.resent = true, true
+		e.insert(c)
+	}
+}
+
+// push takes a packet without redundancy. It returns its epoch and place, or
+// nil if the packet is of no use.
+func (d *Deep) push(p *Packet) (e *epoch, seq, media int64) {
+	if d.full(p) {
+		d.quality.Dropped++
+		return nil, 0, 0
+	}
 	at := samplesAt(p.At)
-	e, seq, media := d.epochOf(p, at)
+	e, seq, media = d.epochOf(p, at)
 	if e == nil {
 		d.quality.Dropped++
-		return
+		return nil, 0, 0
 	}
 	if e.seen.add(seq) {
 		d.quality.Duplicates++
-		return
+		return nil, 0, 0
 	}
 	q := d.entry(p, seq, media)
 	if seq >= e.top {
@@ -121,7 +150,10 @@ func (d *Deep) Push(p *Packet) {
 	case p.At <= e.firstAt+anchorTime:
 		e.least = min(e.least, at-media)
 	}
-	e.insert(q)
+	if c := e.insert(q); c != nil {
+		d.release(c)
+	}
+	return e, seq, media
 }
 
 // full tells whether p would be too much.
@@ -187,7 +219,7 @@ func (d *Deep) entry(p *Packet, seq, media int64) *entry {
 	} else {
 		q = new(entry)
 	}
-	*q = entry{seq: seq, media: media, at: p.At, level: p.Level, payload: append(q.payload[:0], p.Payload...)}
+	*q = entry{seq: seq, media: media, at: p.At, level: p.Level, payload: keep(q.payload, p.Payload)}
 	d.count++
 	d.bytes += len(q.payload)
 	return q

@@ -11,7 +11,8 @@ const (
 	delayForget   = 0.983
 	delayLearn    = 8 // intervals that weigh the same at first
 	delayFloor    = pcm.Rate / 50
-	delayStart    = 2 * delayFloor
+	delayStart    = delayFloor + delayStep
+	delayMargin   = 3 * delayFloor // the most that is waited for repair
 )
 
 // delay finds how long the fastest packet must wait for nearly all others to
@@ -58,6 +59,10 @@ func (d *delay) add(at, transit int64) {
 		*slot = least{i, transit, true}
 	}
 	d.worst = max(d.worst, transit-d.fastest())
+	if d.fed == 0 {
+		// The first interval is not waited for.
+		d.target = max(d.target, min(d.worst+delayStep, delayBuckets*delayStep))
+	}
 }
 
 // fastest is the least transit of the last two seconds in which there were
@@ -86,7 +91,11 @@ func (d *delay) feed(worst int64) {
 	sum := 0.0
 	for i, b := range d.buckets {
 		if sum += b; sum >= delayQuantile {
-			d.target = max(int64(i+1)*delayStep, delayFloor)
+			// Beyond the floor one bucket more is for the worst of the worst.
+			if d.target = int64(i+1) * delayStep; d.target > delayFloor {
+				d.target += delayStep
+			}
+			d.target = max(d.target, delayFloor)
 			return
 		}
 	}

@@ -20,6 +20,7 @@ type sender struct {
 	ntp    float64 // ppm of the wall clock of the reports; NaN: no reports
 	bad    func(at time.Duration, r *playout.Report)
 	lose   func(at time.Duration, r *rand.Rand) bool
+	mum    time.Duration // for how long no reports come
 }
 
 const baseDelay = 30 * time.Millisecond
@@ -40,7 +41,7 @@ type source struct {
 }
 
 func newSource(s sender, payloads [][]byte) *source {
-	return &source{sender: s, payloads: payloads, r: rand.New(rand.NewPCG(5, 5)), report: time.Second}
+	return &source{sender: s, payloads: payloads, r: rand.New(rand.NewPCG(5, 5)), report: max(s.mum, time.Second)}
 }
 
 // sent is the instant at which the sender's clock shows media.
@@ -153,6 +154,13 @@ func offsets(t *testing.T, s sender, length time.Duration) (worst, last float64,
 
 func TestDeepFollowsTheSendersClock(t *testing.T) {
 	none := math.NaN()
+	step := func(by time.Duration) sender {
+		return sender{ppm: 80, length: 960, ntp: 0, delay: uniform(10 * time.Millisecond), bad: func(at time.Duration, r *playout.Report) {
+			if at > 2*time.Minute {
+				r.NTP += uint64(int64(by/time.Second) << 32)
+			}
+		}}
+	}
 	exponential := func(mean time.Duration) func(time.Duration, *rand.Rand) time.Duration {
 		return func(_ time.Duration, r *rand.Rand) time.Duration {
 			return min(time.Duration(r.ExpFloat64()*float64(mean)), 3*time.Second)
@@ -177,6 +185,18 @@ func TestDeepFollowsTheSendersClock(t *testing.T) {
 				r.NTP += 10 << 32
 			}
 		}}, 20 * time.Minute, 5, 1},
+		{"5 min, no reports for 10 s", sender{ppm: 100, length: 960, ntp: 0, mum: 10 * time.Second, delay: uniform(10 * time.Millisecond)}, 5 * time.Minute, 5, 5},
+		{"5 min, the wall clock steps back by 10 s", step(-10 * time.Second), 5 * time.Minute, 5, 5},
+		{"5 min, the wall clock steps by 1 h", step(time.Hour), 5 * time.Minute, 5, 5},
+		{"5 min, the wall clock steps back by 1 h", step(-time.Hour), 5 * time.Minute, 5, 5},
+		{"5 min, every third report errs by 500 ms", sender{ppm: 60, length: 960, ntp: 0, bad: func(at time.Duration, r *playout.Report) {
+			switch int(at/time.Second) / 5 % 6 {
+			case 1:
+				r.NTP += 1 << 31
+			case 4:
+				r.NTP -= 1 << 31
+			}
+		}}, 5 * time.Minute, 5, 5},
 		{"5 min, one report errs by 200 ms", sender{ppm: 0, length: 960, ntp: 0, bad: func(at time.Duration, r *playout.Report) {
 			if at > 30*time.Second && at < 36*time.Second {
 				r.NTP += 1 << 32 / 5

@@ -15,7 +15,20 @@ type entry struct {
 	level   uint8
 	top     bool // had the highest number when it arrived
 	resent  bool // filled a gap that had shown
+	copied  bool // a copy out of a later packet (RFC 2198)
 	payload []byte
+}
+
+// payloadStep is by how much the room for a payload grows: packets of one
+// stream differ by less, so that entries soon go round without growing.
+const payloadStep = 128
+
+// keep copies a payload into the room of an earlier one.
+func keep(room, payload []byte) []byte {
+	if len(payload) > cap(room) {
+		room = make([]byte, 0, (len(payload)+payloadStep-1)/payloadStep*payloadStep)
+	}
+	return append(room[:0], payload...)
 }
 
 // quiet packets carry no audio: the sender has nothing to say (RFC 6716,
@@ -132,17 +145,30 @@ func (e *epoch) fits(seq, media, at int64) bool {
 	}
 }
 
-// insert puts p where its number belongs and tells whether the gap that it
-// fills had been known for 15 ms.
-func (e *epoch) insert(p *entry) {
+// insert puts p where its number belongs and notes whether the gap that it
+// fills had been known for 15 ms. It returns the copy whose place p takes, if
+// there was one.
+func (e *epoch) insert(p *entry) (replaced *entry) {
 	i := len(e.queue)
 	for i > 0 && e.queue[i-1].seq > p.seq {
 		i--
 	}
+	if i > 0 && e.queue[i-1].seq == p.seq && e.queue[i-1].copied {
+		i--
+		replaced, e.queue[i] = e.queue[i], p
+		e.date(p, i)
+		return replaced
+	}
 	e.queue = append(e.queue, nil)
 	copy(e.queue[i+1:], e.queue[i:])
 	e.queue[i] = p
-	if p.top {
+	e.date(p, i)
+	return nil
+}
+
+// date notes whether p, which waits at place i, was sent again.
+func (e *epoch) date(p *entry, i int) {
+	if p.top || p.copied {
 		return
 	}
 	for _, q := range e.queue[i+1:] {

@@ -13,3 +13,21 @@ func (d *Deep) Mapped() (Mapping, bool) {
 
 // Played is the media time up to which packets have been played.
 func (d *Deep) Played() int64 { return d.media - 4e9 }
+
+// Copy is a block of redundancy.
+type Copy struct {
+	Offset  uint32
+	Payload []byte
+}
+
+// SplitRed takes a payload of RFC 2198 apart.
+func SplitRed(payload []byte) (primary []byte, copies []Copy, ok bool) {
+	var r redundancy
+	if !r.split(payload) {
+		return nil, nil, false
+	}
+	for _, b := range r.copies[:r.n] {
+		copies = append(copies, Copy{b.offset, b.payload})
+	}
+	return r.primary, copies, true
+}

@@ -9,19 +9,29 @@ import (
 	"mixdown/mixer/pcm"
 )
 
-// LiveConfig opens a [Live]. There is nothing to choose.
-type LiveConfig struct{}
+// LiveConfig opens a [Live].
+type LiveConfig struct {
+	Red uint8 // payload type of redundant audio (RFC 2198); 0 is none
+}
 
 // Live is the jitter buffer of the live mix: it plays each packet as early as
 // the network's jitter lets it, conceals what is missing and gives up what
 // comes too late.
 //
 // How long the fastest packets wait follows their jitter, from 20 ms to one
-// second. The buffer is brought there by resampling of at most 0.2 %, by
-// dropping or adding sound where there is next to none, and after a stall by a
-// jump. Time is counted in frames read, and set by the arrivals.
+// second, and is a packet longer where packets are lost of which the next one
+// carries a copy. The buffer is brought there by resampling of 0.08 or 0.2 %,
+// by dropping or adding sound where there is next to none; where it is far
+// from there by leaving out or repeating up to 15 ms at which the sound
+// resembles itself; and after a stall by a jump. Time is counted in frames
+// read, and set by the arrivals.
+//
+// Where the sender sends nothing, sound fades within 20 ms to digital silence.
+// Comfort noise is not made here: the noises of many silent inputs would add
+// up in the mix, and silence costs the mixer nothing.
 type Live struct {
-	mu sync.Mutex
+	mu  sync.Mutex
+	red uint8
 
 	queue   *epoch // packets of the present sender
 	old     uint32 // SSRC before, whose stragglers are not taken
@@ -35,7 +45,8 @@ type Live struct {
 	tape    tape
 	voice   voice
 	res     resampler
-	other   []float32 // the first of two packets that are merged
+	other   []float32 // what is blended with the voice, or precedes it
+	guess   []float32 // concealment of a packet's length, as far as it is not used
 	running bool
 	media   int64 // media time at the end of what was decoded
 	seq     int64
@@ -45,7 +56,10 @@ type Live struct {
 	quiet   bool // the last packet was DTX
 	soft    bool // the next packet is faded in
 	power   float32
-	behind  int           // frames in a row with far too much buffered
+	spliced int           // samples since the last splice
+	refused int           // splices in a row that nothing resembled enough for
+	repairs float32       // share of packets that were repaired from later ones
+	margin  int64         // how much longer packets wait for that
 	playing time.Duration // arrival of the packet that was played last
 	began   bool          // in the present frame
 	fresh   bool          // nothing of this sender has been played
@@ -58,22 +72,29 @@ type Live struct {
 const (
 	liveEntries = 600
 	liveBytes   = 1 << 20
-	liveRate    = 0.002
+	liveRate    = 0.0008
+	liveHaste   = 0.002          // for what is further off than a frame
 	joinTime    = 2 * opus.Grain // fade at a jump
 	resync      = pcm.Rate / 2   // excess that is cut off at once
-	tooMuch     = pcm.Rate / 12  // excess that is merged away when it stays
+	guard       = pcm.Rate / 200 // what packets wait on top, for the clocks of both sides
+	nearly      = pcm.Rate / 300 // excess or lack that is left alone
+	far         = pcm.Rate / 25  // excess from which on sound is spliced
+	veryFar     = pcm.Rate / 10  // and this often
+	tooNear     = pcm.Rate / 66  // lack from which on sound is spliced
 	still       = 1e-6           // mean square, -60 dBFS
 )
 
 // NewLive opens a Live.
-func NewLive(LiveConfig) *Live {
+func NewLive(c LiveConfig) *Live {
 	l := &Live{
+		red:    c.Red,
 		delay:  newDelay(),
 		tape:   newTape(),
 		voice:  newVoice(),
 		res:    newResampler(),
 		length: pcm.FrameSize,
 	}
+	l.voice.room(2*pcm.FrameSize + spliceMost)
 	l.quality.Level = NoLevel
 	return l
 }
@@ -89,37 +110,75 @@ func (l *Live) Push(p *Packet) {
 		l.quality.Broken++
 		return
 	}
+	var r redundancy
+	var q Packet
+	if !r.unpack(p, &q, l.red) {
+		l.quality.Broken++
+		return
+	}
+	seq, media, ok := l.push(&q)
+	if ok {
+		for i := range r.copies[:r.n] {
+			s, m := r.original(i, seq, media)
+			l.pushCopy(&q, &r.copies[i], s, m)
+		}
+	}
+	for len(l.queue.queue) > liveEntries || l.bytes > liveBytes {
+		l.quality.Dropped++
+		l.release(l.queue.remove())
+	}
+}
+
+// push takes a packet without redundancy and tells where it belongs.
+func (l *Live) push(p *Packet) (seq, media int64, ok bool) {
 	at := samplesAt(p.At)
 	if l.queue != nil && p.SSRC != l.queue.ssrc && p.SSRC == l.old && p.At < l.changed+2*time.Second {
 		l.quality.Late++
-		return
+		return 0, 0, false
 	}
 	if l.queue == nil || p.SSRC != l.queue.ssrc || !l.goesOn(p, at) {
 		l.restart(p)
 	}
 	l.set(at)
 	q := l.queue
-	seq, media := q.unwrap(p)
+	seq, media = q.unwrap(p)
 	if q.seen.add(seq) {
 		l.quality.Duplicates++
-		return
+		return 0, 0, false
 	}
-	e := l.entry(p, seq, media)
-	if seq >= q.top {
-		q.top, q.topMedia, e.top = seq, media, true
+	top := seq >= q.top
+	if top {
+		q.top, q.topMedia = seq, media
 		l.jitter.add(at - media)
 	}
 	l.delay.add(at, at-media)
-	if !l.fresh && (seq <= l.seq || l.running && media < l.media-slack) {
+	if l.over(seq, media) {
 		l.quality.Late++
-		l.release(e)
+		return seq, media, true
+	}
+	e := l.entry(p, seq, media)
+	e.top = top
+	if c := q.insert(e); c != nil {
+		l.release(c)
+	}
+	return seq, media, true
+}
+
+// over tells whether the time of a packet has passed.
+func (l *Live) over(seq, media int64) bool {
+	return !l.fresh && (seq <= l.seq || l.running && media < l.media-slack)
+}
+
+// pushCopy takes a copy that p carries of an earlier packet.
+func (l *Live) pushCopy(p *Packet, b *block, seq, media int64) {
+	q := l.queue
+	if l.over(seq, media) || l.fresh && (len(q.queue) == 0 || seq < q.queue[0].seq) || !q.wants(b, seq, media) {
 		return
 	}
+	p.Payload, p.Level = b.payload, NoLevel
+	e := l.entry(p, seq, media)
+	e.copied = true
 	q.insert(e)
-	for len(q.queue) > liveEntries || l.bytes > liveBytes {
-		l.quality.Dropped++
-		l.release(q.remove())
-	}
 }
 
 // goesOn tells whether p belongs to what was before, and not to a new run of
@@ -148,7 +207,8 @@ func (l *Live) restart(p *Packet) {
 		l.hush()
 		l.voice.reset()
 	} else {
-		l.now = samplesAt(p.At)
+		// The next frame is read at some time from its arrival on.
+		l.now = samplesAt(p.At) - pcm.FrameSize
 	}
 	seq, media := int64(p.Seq), int64(p.Timestamp)
 	l.queue = &epoch{ssrc: p.SSRC, top: seq, topMedia: media}
@@ -174,7 +234,7 @@ func (l *Live) entry(p *Packet, seq, media int64) *entry {
 	} else {
 		q = new(entry)
 	}
-	*q = entry{seq: seq, media: media, at: p.At, level: p.Level, payload: append(q.payload[:0], p.Payload...)}
+	*q = entry{seq: seq, media: media, at: p.At, level: p.Level, payload: keep(q.payload, p.Payload)}
 	l.bytes += len(q.payload)
 	return q
 }
@@ -243,7 +303,7 @@ func (l *Live) Playing() (at time.Duration, ok bool) {
 func (l *Live) Target() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return pcm.Duration(l.delay.target)
+	return pcm.Duration(l.delay.target + l.margin)
 }
 
 // Quality is how the stream has arrived so far.
@@ -255,8 +315,13 @@ func (l *Live) Quality() Quality {
 	return q
 }
 
-// cursor is the media time of the next sample to be read.
-func (l *Live) cursor() int64 { return l.media - int64(l.res.lag()) - int64(l.tape.n) }
+// cursor is the media time of the next sample to be read. Sound that was made
+// up while nothing came stands for no media time.
+func (l *Live) cursor() int64 {
+	return l.media - max(int64(l.res.lag())+int64(l.tape.n)-int64(l.stretch), 0)
+}
 
 // due is when media is to be heard.
-func (l *Live) due(media int64) int64 { return media + l.delay.fastest() + l.delay.target }
+func (l *Live) due(media int64) int64 {
+	return media + l.delay.fastest() + l.delay.target + l.margin + guard
+}

@@ -22,21 +22,20 @@ func (l *Live) balance() {
 		}
 	}
 	if !l.running {
-		l.behind = 0
 		return
 	}
 	excess := l.now - l.due(l.cursor())
-	if excess > tooMuch {
-		l.behind++
-	} else {
-		l.behind = 0
-	}
-	switch rate := 1 - l.res.ratio(); {
-	case excess > delayFloor:
+	rate := 1 - l.res.ratio()
+	switch {
+	case excess > pcm.FrameSize:
+		l.res.setRate(-liveHaste)
+	case excess < -pcm.FrameSize:
+		l.res.setRate(liveHaste)
+	case excess > nearly:
 		l.res.setRate(-liveRate)
-	case excess < 0:
+	case excess < -nearly:
 		l.res.setRate(liveRate)
-	case rate > 0 && excess < delayStep, rate < 0 && excess > delayStep/2:
+	case rate > 0 && excess <= 0, rate < 0 && excess >= 0:
 		l.res.setRate(0)
 	}
 }
@@ -51,7 +50,6 @@ func (l *Live) jump() {
 		l.seq = q.queue[0].seq
 		l.release(q.remove())
 	}
-	l.behind = 0
 }
 
 // advance puts at least one sample on the tape or takes a packet.
@@ -88,7 +86,8 @@ func (l *Live) silence(n int) { clear(l.tape.extend(n, DTX)) }
 // goOn plays p or fills the gap before it.
 func (l *Live) goOn(p *entry, need int) {
 	room := int(p.media - l.media)
-	if room > 0 && p.seq > l.seq+1 && !l.quiet && l.bridged < concealMax && l.now < l.due(l.cursor()) {
+	restored := p.seq == l.seq+2 && opus.HasFEC(p.payload)
+	if room > 0 && p.seq > l.seq+1 && !restored && !l.quiet && l.bridged < concealMax && l.due(l.cursor())-l.now > tooNear {
 		// The buffer is to grow anyway: what is missing may yet come.
 		l.starve(need)
 		return
@@ -119,25 +118,55 @@ func (l *Live) restore(p *entry, room, need int) {
 	if opus.HasFEC(p.payload) {
 		spare = frameSamples(p.payload[0])
 	}
-	n := min(room, (need+ahead+opus.Grain-1)/opus.Grain*opus.Grain)
 	switch {
-	case spare == room:
-		if !l.voice.fec(p.payload, room) {
-			l.voice.conceal(room)
-		}
-		l.bridged += room
-		l.media += int64(room)
-		l.feed(room)
+	case spare >= room:
+		l.recover(p, spare, room)
 	case l.bridged < concealMax:
-		if room > spare {
-			n = min(n, room-spare)
-		}
-		n = min(n, concealMax-l.bridged)
+		n := min(room-spare, l.portion(need), concealMax-l.bridged)
 		l.media += int64(n)
 		l.conceal(n)
 	default:
 		l.hush()
 	}
+}
+
+// recover fills the room before p from the copy in p, of spare samples. What
+// of it has been concealed passes over into the copy.
+func (l *Live) recover(p *entry, spare, room int) {
+	joint := 0
+	if spare > room && l.bridged > 0 {
+		joint = min(joinTime, room)
+		l.imagine(joint)
+		l.other = append(l.other[:0], l.voice.pcm[:joint*l.voice.channels]...)
+	}
+	if !l.voice.fec(p.payload, spare) {
+		l.voice.conceal(spare)
+	}
+	c := l.voice.channels
+	copy(l.voice.pcm, l.voice.pcm[(spare-room)*c:spare*c])
+	l.cross(joint)
+	l.bridged += room
+	l.media += int64(room)
+	l.feed(room)
+}
+
+// cross goes over from the other sound to the voice within n samples.
+func (l *Live) cross(n int) {
+	c := l.voice.channels
+	for i := range n {
+		w := float32(i) / float32(n)
+		for k := i * c; k < (i+1)*c; k++ {
+			l.voice.pcm[k] = l.other[k]*(1-w) + l.voice.pcm[k]*w
+		}
+	}
+}
+
+// portion is need samples in whole grains, and those that the resampler keeps.
+func (l *Live) portion(need int) int {
+	if !l.res.exact() {
+		need += ahead
+	}
+	return (need + opus.Grain - 1) / opus.Grain * opus.Grain
 }
 
 // starve conceals while nothing has arrived; the packets may yet come.
@@ -146,28 +175,42 @@ func (l *Live) starve(need int) {
 		l.fade(need)
 		return
 	}
-	n := min((need+ahead+opus.Grain-1)/opus.Grain*opus.Grain, concealMax-l.bridged)
+	n := min(l.portion(need), concealMax-l.bridged)
 	l.stretch += n
 	l.conceal(n)
 }
 
 // conceal puts n guessed samples on the tape; within 100 ms they fade.
 func (l *Live) conceal(n int) {
-	l.voice.conceal(n)
+	l.imagine(n)
 	const foot = concealMax - fadeTime
 	if from := l.bridged - foot; from+n > 0 {
 		gain := func(at int) float32 { return 1 - float32(min(max(at, 0), fadeTime))/fadeTime }
 		l.voice.fade(n, gain(from), gain(from+n))
 	}
 	l.bridged += n
+	l.quality.Concealed += int64(n)
 	l.feed(n)
+}
+
+// imagine leaves n samples of concealment in the voice. The codec guesses whole
+// packets better than parts of them; what is too much is kept.
+func (l *Live) imagine(n int) {
+	for len(l.guess) < n*max(l.voice.channels, 1) {
+		whole := max(l.length, 4*opus.Grain)
+		l.voice.conceal(whole)
+		l.guess = append(l.guess, l.voice.pcm[:whole*l.voice.channels]...)
+	}
+	l.voice.room(n)
+	used := copy(l.voice.pcm[:n*l.voice.channels], l.guess)
+	l.guess = l.guess[:copy(l.guess, l.guess[used:])]
 }
 
 // fade ends running sound within 20 ms.
 func (l *Live) fade(n int) {
 	if l.bridged == 0 {
 		n = fadeTime
-		l.voice.conceal(n)
+		l.imagine(n)
 		l.voice.fade(n, 1, 0)
 		l.bridged = concealMax
 		l.feed(n)
@@ -182,7 +225,7 @@ func (l *Live) hush() {
 		return
 	}
 	if l.bridged == 0 {
-		l.voice.conceal(joinTime)
+		l.imagine(joinTime)
 		l.voice.fade(joinTime, 1, 0)
 		l.feed(joinTime)
 		l.soft = true
@@ -191,97 +234,11 @@ func (l *Live) hush() {
 	l.res.pull(l.tape.extend(n, DTX), n)
 	l.running = false
 	l.stretch = 0
+	l.guess = l.guess[:0]
 }
 
 func (l *Live) feed(n int) {
 	l.res.push(l.voice.pcm, l.voice.channels, n)
 	k := l.res.ready()
 	l.res.pull(l.tape.extend(k, Received), k)
-}
-
-// play decodes the head of the queue.
-func (l *Live) play(p *entry) {
-	l.take(p)
-	if p.quiet() {
-		return
-	}
-	n := l.decode(p)
-	excess := l.now - l.due(l.cursor())
-	hushed := l.power < still
-	switch {
-	case hushed && excess > int64(n)+delayFloor/2 || l.behind > 50 && l.behind%5 == 0:
-		n = l.merge(n)
-	case hushed && excess < -delayStep && n >= 2*delayStep:
-		l.feedSoft(n)
-		l.media += int64(n)
-		l.voice.conceal(delayStep)
-		l.feed(delayStep)
-		return
-	}
-	l.feedSoft(n)
-	l.media += int64(n)
-}
-
-// take removes p from the queue and counts what is missing before it.
-func (l *Live) take(p *entry) {
-	l.queue.remove()
-	l.playing, l.began = p.at, true
-	l.release(p)
-	if l.fresh {
-		l.seq, l.fresh = p.seq-1, false
-	}
-	if n := p.seq - l.seq - 1; n > 0 && n < seenSpan {
-		l.quality.Lost += n
-	}
-	l.seq, l.quiet = p.seq, p.quiet()
-	l.bridged, l.stretch = 0, 0
-}
-
-// decode leaves the samples of p in the voice, and their power.
-func (l *Live) decode(p *entry) int {
-	n, ok := l.voice.decode(p.payload)
-	if !ok {
-		l.quality.Broken++
-		n = l.length
-		l.voice.conceal(n)
-	}
-	l.length = n
-	l.power = l.voice.power(n)
-	return n
-}
-
-// merge lets the packet in the voice pass into its successor, if that has come,
-// so that two take the time of one.
-func (l *Live) merge(n int) int {
-	q := l.queue
-	if len(q.queue) == 0 || q.queue[0].quiet() || q.queue[0].media != l.media+int64(n) {
-		return n
-	}
-	if m, err := opus.Duration(q.queue[0].payload); err != nil || m != n {
-		return n
-	}
-	c := l.voice.channels
-	l.other = append(l.other[:0], l.voice.pcm[:n*c]...)
-	p := q.queue[0]
-	l.take(p)
-	l.decode(p)
-	if l.voice.channels == c {
-		for i := range n {
-			w := float32(i) / float32(n)
-			for k := i * c; k < (i+1)*c; k++ {
-				l.voice.pcm[k] = l.other[k]*(1-w) + l.voice.pcm[k]*w
-			}
-		}
-	}
-	l.media += int64(n)
-	return n
-}
-
-// feedSoft feeds n samples, faded in after a jump.
-func (l *Live) feedSoft(n int) {
-	if l.soft {
-		l.voice.fade(min(n, joinTime), 0, 1)
-		l.soft = false
-	}
-	l.feed(n)
 }

@@ -77,9 +77,9 @@ func TestLiveFollowsJitter(t *testing.T) {
 	}{
 		{time.Millisecond, 40 * time.Millisecond, 0},
 		{20 * time.Millisecond, 40 * time.Millisecond, 0.001},
-		{50 * time.Millisecond, 80 * time.Millisecond, 0.001},
-		{100 * time.Millisecond, 120 * time.Millisecond, 0.005},
-		{150 * time.Millisecond, 180 * time.Millisecond, 0.005},
+		{50 * time.Millisecond, 70 * time.Millisecond, 0.001},
+		{100 * time.Millisecond, 110 * time.Millisecond, 0.005},
+		{150 * time.Millisecond, 170 * time.Millisecond, 0.005},
 	} {
 		var payloads [][]byte
 		for range 12 {

@@ -11,7 +11,8 @@
 // Push takes packets from any goroutine; ReadFrame belongs to the goroutine of
 // the mixer's clock. Nothing here reads a clock of the machine: the result
 // depends on the packets, their arrival times and the frames asked for. Both
-// promise bounded memory and no allocation per frame, and treat packets as
-// what they are, bytes from strangers: whatever arrives, ReadFrame delivers a
-// frame. Nothing here knows RTP framing, rooms or files.
+// promise bounded memory and no allocation per frame, take redundant audio apart
+// where they are told its payload type, spend no decoding on digital silence,
+// and treat packets as what they are, bytes from strangers: whatever arrives,
+// ReadFrame delivers a frame. Nothing here knows RTP framing, rooms or files.
 package playout

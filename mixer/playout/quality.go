@@ -16,6 +16,8 @@ type Quality struct {
 	Broken     int64   // arrived with a payload that is no Opus packet
 	Dropped    int64   // refused because the buffer was full
 	Cut        int64   // Deep: not handed to Placed because the sender's clock runs fast
+	Concealed  int64   // Live: samples made up for what had not come
+	Spliced    int64   // Live: samples of sound left out or repeated, to come closer to the target
 	Jitter     float64 // interarrival jitter in ms (RFC 3550, section 6.4.1)
 	Level      uint8   // of the newest packet, as in Packet
 }
@@ -68,6 +70,14 @@ func (s *seen) add(seq int64) (again bool) {
 	again = *word&bit != 0
 	*word |= bit
 	return again
+}
+
+// has tells whether seq has arrived, or is too old to tell.
+func (s *seen) has(seq int64) bool {
+	if seq > s.top {
+		return false
+	}
+	return s.top-seq >= seenSpan || s.bits[seq&(seenSpan-1)>>6]&(1<<(seq&63)) != 0
 }
 
 // samplesAt is the position of an arrival on the timeline.

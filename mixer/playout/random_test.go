@@ -224,8 +224,8 @@ func FuzzDeepPush(f *testing.F) {
 	f.Add([]byte{0, 1, 2, 3, 4, 5, 6, 7, 0xf8, 0xff, 0xfe, 9, 9}, uint8(3))
 	f.Add([]byte("a row of bytes that says nothing at all, but long enough for packets"), uint8(11))
 	f.Fuzz(func(t *testing.T, data []byte, size uint8) {
-		r := record(nil)
-		live := playout.NewLive(playout.LiveConfig{})
+		r := recordRed(nil)
+		live := playout.NewLive(playout.LiveConfig{Red: redType})
 		at := time.Duration(0)
 		for len(data) > 8 {
 			n := min(int(size%40)+1, len(data)-8)
@@ -233,6 +233,9 @@ func FuzzDeepPush(f *testing.F) {
 			p := playout.Packet{
 				At: at, SSRC: uint32(data[1] % 3), Seq: uint16(data[2])<<(data[3]%9) | uint16(data[4]),
 				Timestamp: uint32(data[5])<<(data[6]%25) + uint32(at/time.Millisecond)*48, Payload: data[8 : 8+n],
+			}
+			if data[7]%4 == 0 {
+				p.PT = redType
 			}
 			data = data[8+n:]
 			r.d.Push(&p)
@@ -250,7 +253,7 @@ func FuzzDeepPush(f *testing.F) {
 			r.read(t, int64(max(at-time.Second, 0)/frameTime))
 		}
 		snapshot := r.d.Snapshot()
-		d, err := playout.RestoreDeep(playout.DeepConfig{}, snapshot)
+		d, err := playout.RestoreDeep(playout.DeepConfig{Red: redType}, snapshot)
 		if err != nil {
 			t.Fatal(err)
 		}

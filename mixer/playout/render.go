@@ -104,8 +104,12 @@ func (d *Deep) next(need int) (*epoch, *entry, int64) {
 		}
 		switch {
 		case late:
-			d.quality.Late++
+			if !p.copied {
+				d.quality.Late++
+			}
 		case d.book.ended && pos >= d.book.until:
+		case e.line != nil && e.resumed(p, pos) && d.resume(e):
+			continue
 		default:
 			return e, p, pos
 		}
@@ -225,17 +229,21 @@ func (d *Deep) bridge(e *epoch, p *entry, pos int64, room, need int, render bool
 	if class == Lost {
 		spare = d.spare(e, p, pos)
 	}
+	restored, whole := spare > 0 && room == spare, room
 	if room > spare {
-		n = min(n, room-spare)
+		room -= spare
 	}
+	n = min(n, room)
 	switch {
-	case spare > 0 && room == spare:
+	case restored:
 		if render && !d.voice.fec(p.payload, room) {
 			d.voice.conceal(room)
 		}
 		d.gap.lost += int64(d.feed(room, Recovered, render))
 	case lossy && d.gap.bridged < concealMax:
-		d.conceal(min(n, concealMax-d.gap.bridged), room, render)
+		// The codec guesses whole packets better than parts of them.
+		n = min(room, max(n, int(d.length)), concealMax-d.gap.bridged)
+		d.conceal(n, whole, render)
 	case d.gap.bridged == 0 && d.gap.faded < fadeTime:
 		n = min(n, fadeTime-d.gap.faded)
 		if render {

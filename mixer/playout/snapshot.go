@@ -8,8 +8,8 @@ import (
 	"math"
 )
 
-// snapshotVersion is the first byte of a snapshot.
-const snapshotVersion = 1
+// snapshotVersion is the first byte of a snapshot. Version 1 knew no redundancy.
+const snapshotVersion = 2
 
 // errSnapshot tells that bytes are no whole snapshot of this version.
 var errSnapshot = errors.New("malformed snapshot")
@@ -20,6 +20,7 @@ type codec struct {
 	buf  []byte
 	read bool
 	bad  bool
+	old  bool // of version 1
 }
 
 func number[T ~int | ~int64 | ~uint8 | ~uint16 | ~uint32](c *codec, v *T) {
@@ -116,11 +117,11 @@ func RestoreDeep(cfg DeepConfig, snapshot []byte) (*Deep, error) {
 	if len(snapshot) == 0 {
 		return nil, fmt.Errorf("restore playout: %w", io.ErrUnexpectedEOF)
 	}
-	if snapshot[0] != snapshotVersion {
+	if snapshot[0] == 0 || snapshot[0] > snapshotVersion {
 		return nil, fmt.Errorf("restore playout: snapshot of version %d: %w", snapshot[0], errSnapshot)
 	}
 	d := NewDeep(cfg)
-	c := &codec{buf: snapshot[1:], read: true}
+	c := &codec{buf: snapshot[1:], read: true, old: snapshot[0] == 1}
 	d.visit(c)
 	if c.bad || len(c.buf) > 0 || !d.sane() {
 		return nil, fmt.Errorf("restore playout: %w", errSnapshot)
@@ -294,6 +295,9 @@ func (c *codec) epoch(e *epoch) {
 		number(c, &(*p).level)
 		c.flag(&(*p).top)
 		c.flag(&(*p).resent)
+		if !c.old {
+			c.flag(&(*p).copied)
+		}
 		c.bytes(&(*p).payload)
 	})
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	libopus "gopkg.in/hraban/opus.v2"
+
 	"mixdown/encoder/opus"
 	"mixdown/mixer/pcm"
 	"mixdown/mixer/pcm/pcmtest"
@@ -269,4 +271,29 @@ func speech(t testing.TB, n int) [][]byte {
 		encoded.speech = encode(t, &voice{}, encodedMax, opus.EncoderConfig{Channels: 1, Bitrate: 32000, Voice: true, FEC: true, LossPercent: 20})
 	}
 	return slices.Clone(encoded.speech[:n])
+}
+
+// shortTone is n packets of ms milliseconds of the tone of tone64.
+func shortTone(t testing.TB, ms, n int) [][]byte {
+	t.Helper()
+	enc, err := libopus.NewEncoder(pcm.Rate, 1, libopus.AppAudio)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := enc.SetBitrate(64000); err != nil {
+		t.Fatal(err)
+	}
+	var packets [][]byte
+	in, buf := make([]float32, ms*pcm.Rate/1000), make([]byte, opus.MaxFrameBytes+1)
+	for i := range n {
+		for k := range in {
+			in[k] = float32(0.25 * math.Sin(2*math.Pi*997*float64(i*len(in)+k)/pcm.Rate))
+		}
+		k, err := enc.EncodeFloat32(in, buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		packets = append(packets, slices.Clone(buf[:k]))
+	}
+	return packets
 }

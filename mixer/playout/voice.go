@@ -12,6 +12,52 @@ type voice struct {
 	decoders [2]*opus.Decoder // mono, stereo
 	channels int              // of the present decoder; 0 is none
 	pcm      []float32        // what the last call gave, interleaved
+	still    stillness
+}
+
+// stillness is how long a decoder has been given digital silence. Once that has
+// filled its memory every further packet gives the same value over and over
+// and leaves the decoder as it was, so that it need not be asked.
+type stillness struct {
+	toc   byte
+	n     int // samples of silence in a row
+	value float32
+}
+
+// stillAfter is more than what a CELT decoder remembers: 2048 samples, an
+// overlap, and the energies of three frames of 20 ms.
+const stillAfter = 4 * pcm.FrameSize
+
+// silent tells whether a packet is one CELT frame that says silence: its first
+// symbol, of probability 2^-15, is set and nothing behind it is read (RFC 6716,
+// section 4.3). What the sender says about its level is not asked.
+func silent(payload []byte) bool {
+	return len(payload) >= 3 && payload[0]&0x83 == 0x80 && payload[1] == 0xff && payload[2] >= 0xfe
+}
+
+// add notes a packet of n samples that has been decoded to out.
+func (s *stillness) add(payload []byte, n int, out []float32) {
+	if !silent(payload) {
+		s.n = 0
+		return
+	}
+	if s.toc != payload[0] {
+		s.toc, s.n = payload[0], 0
+	}
+	for _, x := range out {
+		if x != out[0] {
+			s.n = 0
+			return
+		}
+	}
+	if s.n += n; s.value != out[0] {
+		s.value, s.n = out[0], n
+	}
+}
+
+// knows tells whether decoding payload would change nothing.
+func (s *stillness) knows(payload []byte) bool {
+	return s.n >= stillAfter && silent(payload) && payload[0] == s.toc
 }
 
 func newVoice() voice { return voice{pcm: make([]float32, 2*pcm.FrameSize)} }
@@ -29,7 +75,7 @@ func (v *voice) reset() {
 		// Reset fails only where NewDecoder would have.
 		_ = v.decoders[v.channels-1].Reset()
 	}
-	v.channels = 0
+	v.channels, v.still.n = 0, 0
 }
 
 // open makes the decoder for c channels the present one.
@@ -41,7 +87,7 @@ func (v *voice) open(c int) bool {
 		}
 		v.decoders[c-1] = d
 	}
-	v.channels = c
+	v.channels, v.still.n = c, 0
 	return true
 }
 
@@ -52,9 +98,19 @@ func (v *voice) decode(payload []byte) (n int, ok bool) {
 	}
 	if n, err := opus.Duration(payload); err == nil {
 		v.room(n)
+		if v.still.knows(payload) {
+			for i := range v.pcm[:n*v.channels] {
+				v.pcm[i] = v.still.value
+			}
+			return n, true
+		}
 	}
 	n, err := v.decoders[v.channels-1].Decode(payload, v.pcm)
-	return n, err == nil && n > 0
+	if err != nil || n <= 0 {
+		return 0, false
+	}
+	v.still.add(payload, n, v.pcm[:n*v.channels])
+	return n, true
 }
 
 // fec restores the n samples before payload.
@@ -63,6 +119,7 @@ func (v *voice) fec(payload []byte, n int) (ok bool) {
 		return false
 	}
 	v.room(n)
+	v.still.n = 0
 	return v.decoders[v.channels-1].DecodeFEC(payload, v.pcm[:n*v.channels]) == nil
 }
 
@@ -73,6 +130,7 @@ func (v *voice) conceal(n int) {
 	}
 	whole := (n + opus.Grain - 1) / opus.Grain * opus.Grain
 	v.room(whole)
+	v.still.n = 0
 	out := v.pcm[:whole*v.channels]
 	if v.decoders[v.channels-1] == nil || v.decoders[v.channels-1].Conceal(out) != nil {
 		clear(out)
