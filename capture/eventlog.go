@@ -7,6 +7,8 @@ import (
 	"os"
 	"time"
 
+	"mixdown/joiner"
+	"mixdown/mixer/pcm"
 	"mixdown/storage"
 )
 
@@ -28,6 +30,7 @@ type event struct {
 	Reason string       `json:"reason,omitempty"`
 
 	Figures map[string]float64 `json:"figures,omitempty"`
+	Row     *placedRow         `json:"row,omitempty"`
 }
 
 func openEventLog(file string, c clock) (*eventLog, error) {
@@ -46,6 +49,11 @@ func (e *eventLog) add(at time.Duration, kind string, who any, reason string) {
 // figures notes how a stream stands.
 func (e *eventLog) figures(at time.Duration, streamID string, figures map[string]float64) {
 	e.note(at, event{Type: "stream.quality", Who: streamID, Figures: figures})
+}
+
+// row notes packets of one stay of a stream that follow one another.
+func (e *eventLog) row(stream joiner.Stream, stay uint32, r row) {
+	e.note(pcm.Duration(r.Pos), event{Type: "stream.packets", Who: stream, Row: &placedRow{stay, r}})
 }
 
 func (e *eventLog) note(at time.Duration, v event) {

@@ -171,9 +171,6 @@ func (s *stems) decoded() bool { return len(s.segmented) > 0 }
 // write passes one packet on.
 func (s *stems) write(p playout.Placed) error {
 	for _, o := range s.originals {
-		if p.Pos < 0 {
-			continue // sent before the capture began
-		}
 		if err := o.Write(p.Pos, p.Samples, p.Payload); err != nil {
 			return fmt.Errorf("record stream %s: %w", s.stream.ID, err)
 		}

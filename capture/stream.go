@@ -30,6 +30,7 @@ type stream struct {
 	first  int64 // sample of its first packet, -1 if none came
 	last   int64 // sample at which it ended
 
+	row     row             // of packets that follow one another without a hole
 	talking bool            // by the last spurt; not in snapshots, it comes again
 	quality playout.Quality // as of the last figures
 	drift   float64
@@ -58,7 +59,25 @@ func streamKey(userID, streamID string) string { return userID + "/" + streamID 
 
 // placed passes a packet on to the stream's own files.
 func (s *stream) placed(p playout.Placed) {
+	if p.Pos < 0 {
+		return // sent before the capture began
+	}
 	s.t.fail(s.stems.write(p))
+	if len(s.stems.originals) > 0 && !s.row.goesOn(p) {
+		s.endRow()
+		s.row = row{Pos: p.Pos, Seq: p.Seq, Quiet: quiet(p)}
+	}
+	s.row.add(p)
+}
+
+// endRow notes a row of packets in the event log: where its packets are in the
+// stream's file, and what of them got lost before, cannot be told from the
+// file alone.
+func (s *stream) endRow() {
+	if s.row.Packets > 0 {
+		s.t.events.row(s.rec.Stream, s.num, s.row)
+	}
+	s.row = row{}
 }
 
 // ReadFrame implements pcm.Reader.
@@ -97,6 +116,7 @@ func (s *stream) finish() {
 
 // close takes what is worth keeping from deep and lets it go.
 func (s *stream) close() {
+	s.endRow()
 	s.figures()
 	s.ledger = s.deep.Ledger()
 	if pos, ok := s.deep.First(); ok {
@@ -153,6 +173,7 @@ type streamSnapshot struct {
 	First  int64          `json:"first"`
 	Last   int64          `json:"last"`
 	Deep   []byte         `json:"deep,omitempty"`
+	Row    row            `json:"row,omitzero"`
 }
 
 func (s *stream) snapshot() streamSnapshot {
@@ -161,7 +182,7 @@ func (s *stream) snapshot() streamSnapshot {
 		Ledger: s.ledger, First: s.first, Last: s.last,
 	}
 	if !s.done {
-		ss.Deep = s.deep.Snapshot()
+		ss.Deep, ss.Row = s.deep.Snapshot(), s.row
 	}
 	return ss
 }
@@ -169,7 +190,7 @@ func (s *stream) snapshot() streamSnapshot {
 func restoreStream(t *timeline, ss streamSnapshot) (*stream, error) {
 	s := &stream{
 		t: t, num: ss.Num, id: inputName(ss.Record, ss.Num), rec: ss.Record, joined: ss.Joined, left: ss.Left, done: ss.Done, ended: ss.Ended,
-		ledger: ss.Ledger, first: ss.First, last: ss.Last,
+		ledger: ss.Ledger, first: ss.First, last: ss.Last, row: ss.Row,
 	}
 	if s.done {
 		return s, nil

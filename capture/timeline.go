@@ -282,6 +282,9 @@ func (t *timeline) close(end int64) error {
 	for _, m := range t.mixes {
 		t.fail(m.segmenter.Close())
 	}
+	for _, s := range t.streams {
+		s.endRow()
+	}
 	for _, s := range t.stems {
 		t.fail(s.close(end * pcm.FrameSize))
 	}

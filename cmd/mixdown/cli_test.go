@@ -14,6 +14,7 @@ import (
 
 	"mixdown/capture"
 	"mixdown/configs"
+	"mixdown/encoder/encodertest"
 	"mixdown/mixer/pcm"
 	"mixdown/storage"
 )
@@ -58,11 +59,38 @@ func TestRecordCommand(t *testing.T) {
 	if code, stdout, stderr = command(t, "verify", dir, "--public-key", keys); code != exitOK || !strings.Contains(stdout, "intact") {
 		t.Errorf("verify: exit %d: %s%s", code, stdout, stderr)
 	}
+	remixes(t, dir, *m)
 	breakAndVerify(t, dir, keys, *m)
 
 	code, stdout, stderr = command(t, "record", "--server", h.at.HTTP, "--key", "wrong", "--room", "r", "--for", "1s")
 	if code != exitFailed || !strings.Contains(stderr, "API key") {
 		t.Errorf("a wrong key: exit %d: %s%s", code, stdout, stderr)
+	}
+}
+
+// remixes mixes a recording again, 6 dB quieter.
+func remixes(t *testing.T, dir string, m storage.Manifest) {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "again.wav")
+	if code, stdout, stderr := command(t, "remix", dir, "--out", out, "--gain", "ann1-mic=-6"); code != exitOK {
+		t.Fatalf("remix: exit %d: %s%s", code, stdout, stderr)
+	}
+	again, err := encodertest.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if length := pcm.Duration(int64(len(again))); length != m.End.Sub(m.Start.Time) {
+		t.Errorf("%s were recorded, %s mixed again", m.End.Sub(m.Start.Time), length)
+	}
+	f := frames(again)
+	if l := toneLevel(&f[len(f)*3/4], annHz); l > -18 || l < -23 {
+		t.Errorf("mixed again 6 dB quieter the tone has %.1f dB", l)
+	}
+	if code, _, stderr := command(t, "remix", dir, "--out", "again.mp3"); code != exitUsage || !strings.Contains(stderr, ".wav") {
+		t.Errorf("a format that we do not have: exit %d: %s", code, stderr)
+	}
+	if code, _, stderr := command(t, "remix", t.TempDir(), "--out", out); code != exitFailed || !strings.Contains(stderr, "manifest") {
+		t.Errorf("no recording: exit %d: %s", code, stderr)
 	}
 }
 

@@ -32,6 +32,7 @@ type Report struct {
 type Placed struct {
 	Pos     int64  // sample at which the packet's audio starts, counted from the start of the capture
 	Samples int    // how long the packet plays
+	Seq     uint16 // as in Packet
 	Payload []byte // the Opus packet; valid during the call only
 	Level   uint8  // as in Packet
 }

@@ -333,7 +333,7 @@ func (d *Deep) play(e *epoch, p *entry, pos int64, render bool) {
 	length, err := opus.Duration(p.payload)
 	if err == nil && !d.hidden(pos) && d.placed != nil {
 		if at, ok := d.files.put(d.line, p, pos, length); ok {
-			d.placed(Placed{Pos: at, Samples: length, Payload: p.payload, Level: p.level})
+			d.placed(Placed{Pos: at, Samples: length, Seq: uint16(p.seq), Payload: p.payload, Level: p.level})
 		}
 	}
 	if p.quiet() {

@@ -1,0 +1,89 @@
+package capture_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mixdown/capture"
+	"mixdown/encoder"
+	"mixdown/encoder/encodertest"
+	"mixdown/mixer/pcm"
+)
+
+// TestRemix: mixing again from the streams' files gives the samples of the
+// recorded mix, bit for bit, through losses, pauses, leaving, coming back and
+// a cut link; another gain gives another mix.
+func TestRemix(t *testing.T) {
+	a, b := newVoice(t, "a-mic", 400), newVoice(t, "b-mic", 1000)
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage()
+		h := open(t, t.TempDir(), s)
+		s.enter("a-mic", "ann", 1)
+		c := h.start("c1", func(s *capture.Spec) {
+			s.Mix.Gains = map[string]float64{"bob": -3}
+			s.Record = []capture.RecordSpec{{What: "mix", Format: "wav", SegmentSeconds: 60}, {What: "streams", SegmentSeconds: 7}}
+		})
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			a.speak(s, 6*time.Second)
+			a.seq += 3 // lost
+			a.pause(60 * time.Millisecond)
+			a.speak(s, 4*time.Second)
+			a.pause(1234 * time.Millisecond)
+			a.speak(s, 20*time.Second)
+		})
+		wg.Go(func() {
+			time.Sleep(3 * time.Second)
+			s.enter("b-mic", "bob", 2)
+			b.speak(s, 5*time.Second)
+			s.leave("b-mic")
+			time.Sleep(4 * time.Second)
+			s.enter("b-mic", "bob", 3)
+			b.speak(s, 9*time.Second)
+		})
+		time.Sleep(16 * time.Second)
+		s.link(false)
+		time.Sleep(2 * time.Second)
+		s.link(true)
+		time.Sleep(10 * time.Second)
+		if err := c.Stop(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		wg.Wait()
+		recorded, _ := h.listen(h.recording("c1"), "mix-wav")
+		again := h.remix(t, capture.MixSpec{Gains: map[string]float64{"bob": -3}})
+		if len(again) != len(recorded) {
+			t.Fatalf("%d frames recorded, %d mixed again", len(recorded), len(again))
+		}
+		for i := range recorded {
+			if recorded[i] != again[i] {
+				t.Fatalf("frame %d differs: %v, again %v", i, recorded[i][:4], again[i][:4])
+			}
+		}
+		alone := h.remix(t, capture.MixSpec{Exclude: []string{"bob"}})
+		near(t, "bob, excluded", heard(alone, 0, 1000), nil, 0)
+		if len(heard(alone, 0, 400)) == 0 {
+			t.Error("ann is not heard alone")
+		}
+	})
+}
+
+func (h *house) remix(t *testing.T, mix capture.MixSpec) (frames []pcm.Frame) {
+	t.Helper()
+	var store encodertest.Store
+	if err := capture.Remix(context.Background(), h.local, "r/c1", mix, encoder.Config{Format: "wav"}, &store); err != nil {
+		t.Fatal(err)
+	}
+	samples, err := encodertest.Decode(".wav", store.Bytes(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for len(samples) >= pcm.FrameSize {
+		frames = append(frames, pcm.Frame(samples[:pcm.FrameSize]))
+		samples = samples[pcm.FrameSize:]
+	}
+	return frames
+}
