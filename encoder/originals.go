@@ -85,9 +85,9 @@ func (o *Originals) Write(pos int64, samples int, payload []byte) error {
 	n := int64(samples)
 	if len(payload) > 0 {
 		d, err := opus.Duration(payload)
-		if err != nil { //nolint:nilerr // no Opus packet: counted, and the hole is silence
+		if err != nil {
 			o.dropped++
-			return nil
+			return nil //nolint:nilerr // no Opus packet: counted, and the hole is silence
 		}
 		n, o.channels = int64(d), opus.Channels(payload)
 	}

@@ -185,6 +185,8 @@ func TestPage(t *testing.T) {
 	v.sees("connection", "")
 	v.people("ann (you): muted", "Bob: speaks")
 
+	// A logout without a connection tells nobody: Bob must be back as well.
+	webtest.Await(t, v.ctx, `zg.log.filter((line) => line.startsWith('room ')).at(-1) === 'room CONNECTED 0'`, `zg.log`)
 	v.do(`zg.logoutRoom()`)
 	v.people("ann (you): muted")
 	v.reloads(d)

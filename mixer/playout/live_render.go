@@ -106,7 +106,7 @@ func (l *Live) goOn(p *entry, need int) {
 	case room <= 0:
 		l.play(p)
 	case p.seq <= l.seq+1 || l.quiet:
-		l.fade(min(room, need))
+		l.fade()
 	default:
 		l.restore(p, room, need)
 	}
@@ -172,7 +172,7 @@ func (l *Live) portion(need int) int {
 // starve conceals while nothing has arrived; the packets may yet come.
 func (l *Live) starve(need int) {
 	if l.quiet || l.ended || l.bridged >= concealMax {
-		l.fade(need)
+		l.fade()
 		return
 	}
 	n := min(l.portion(need), concealMax-l.bridged)
@@ -207,13 +207,12 @@ func (l *Live) imagine(n int) {
 }
 
 // fade ends running sound within 20 ms.
-func (l *Live) fade(n int) {
+func (l *Live) fade() {
 	if l.bridged == 0 {
-		n = fadeTime
-		l.imagine(n)
-		l.voice.fade(n, 1, 0)
+		l.imagine(fadeTime)
+		l.voice.fade(fadeTime, 1, 0)
 		l.bridged = concealMax
-		l.feed(n)
+		l.feed(fadeTime)
 		return
 	}
 	l.hush()

@@ -113,7 +113,6 @@ type recording struct {
 	depth   time.Duration
 	placed  []playout.Placed
 	frames  []pcm.Frame
-	start   int64
 }
 
 func record(packets []playout.Packet) *recording {
