@@ -200,26 +200,8 @@ func (s *server) getFile(_ context.Context, in *fileInput) (*huma.StreamResponse
 			return
 		}
 		defer f.Close()
-		w.Header().Set("Content-Type", contentType(in.Path))
+		w.Header().Set("Content-Type", storage.ContentType(in.Path))
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		http.ServeContent(w, r, path.Base(in.Path), o.ModTime, f)
 	}}, nil
-}
-
-func contentType(name string) string {
-	switch path.Ext(name) {
-	case ".ogg":
-		return "audio/ogg"
-	case ".wav":
-		return "audio/wav"
-	case ".flac":
-		return "audio/flac"
-	case ".json":
-		return "application/json"
-	case ".jsonl":
-		return "application/jsonl"
-	case ".sig":
-		return "text/plain; charset=utf-8"
-	}
-	return "application/octet-stream"
 }

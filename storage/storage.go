@@ -13,6 +13,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"path"
 	"time"
 )
 
@@ -55,3 +56,23 @@ var ErrConflict = errors.New("another object has this key")
 // ErrPermanent marks errors of a bucket that repeating cannot mend without an
 // operator: wrong key, no such bucket. The uploader still tries again, rarely.
 var ErrPermanent = errors.New("permanent")
+
+// ContentType is the media type of a recording's file, by the ending of its
+// name.
+func ContentType(key string) string {
+	switch path.Ext(key) {
+	case ".ogg":
+		return "audio/ogg"
+	case ".wav":
+		return "audio/wav"
+	case ".flac":
+		return "audio/flac"
+	case ".json":
+		return "application/json"
+	case ".jsonl":
+		return "application/jsonl"
+	case ".sig":
+		return "text/plain; charset=utf-8"
+	}
+	return "application/octet-stream"
+}

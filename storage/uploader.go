@@ -246,7 +246,7 @@ func (w *worker) upload(ctx context.Context, it *item) error {
 	if err != nil {
 		return err
 	}
-	o := PutOptions{ContentType: contentType(it.key), Replace: it.replace}
+	o := PutOptions{ContentType: ContentType(it.key), Replace: it.replace}
 	if o.SHA256, o.Size, err = hashOf(h.f); err != nil {
 		return fmt.Errorf("read from the spool: %w", err)
 	}
@@ -291,22 +291,4 @@ func (w *worker) put(ctx context.Context, key string, r io.ReadSeeker, o PutOpti
 		return fmt.Errorf("verify: the bucket shows %d bytes with SHA-256 %x, sent were %d bytes with %x", got.Size, got.SHA256, o.Size, o.SHA256)
 	}
 	return nil
-}
-
-func contentType(key string) string {
-	switch path.Ext(key) {
-	case ".ogg":
-		return "audio/ogg"
-	case ".wav":
-		return "audio/wav"
-	case ".flac":
-		return "audio/flac"
-	case ".json":
-		return "application/json"
-	case ".jsonl":
-		return "application/jsonl"
-	case ".sig":
-		return "text/plain; charset=utf-8"
-	}
-	return "application/octet-stream"
 }
