@@ -69,6 +69,9 @@ func TestRoomLinkCut(t *testing.T) {
 				if d := declared - int64(len(hole))*20; d < -40 || d > 40 {
 					t.Errorf("a hole of %d ms is declared as %v", len(hole)*20, l)
 				}
+				if down := l["recorderDown"]; test.who == "recorder" && test.lossy && down < int64(len(hole))*20-500 {
+					t.Errorf("of a hole of %d ms by the recorder's own link, %d ms are said to be", len(hole)*20, down)
+				}
 				t.Logf("hole of %d ms, ledger %v", len(hole)*20, l)
 				at := ann.begin.Sub(m.Start.Time).Milliseconds()
 				want := [][2]int64{{at, at + 20*ann.Frames()}}

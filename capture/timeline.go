@@ -33,6 +33,7 @@ type timeline struct {
 	frame        int64         // the next to render
 	applied      time.Duration // records up to here are applied
 	last         time.Duration // of the last record
+	newest       time.Duration // of the last packet of any stream
 	checkpointed time.Duration
 	busy         time.Duration // when there last was a stream
 	heard        bool          // a packet has arrived
@@ -79,7 +80,7 @@ func (t *timeline) apply(r storage.Record) {
 	case kindPacket:
 		var p playout.Packet
 		if s := t.stream(r.Stream); s != nil && decodePacket(r, &p) == nil {
-			t.heard = true
+			t.heard, t.newest = true, at
 			s.deep.Push(&p)
 		}
 	case kindReport:
@@ -162,20 +163,26 @@ func (t *timeline) user(came bool, at time.Duration, data []byte) {
 	}
 }
 
+// noticed is how long a dead link may take to be noticed.
+const noticed = 15 * time.Second
+
 // link notes whether the recorder is in the room: what it misses while it is
-// not is nobody's loss but its own.
+// not is nobody's loss but its own. A dead link is noticed late; it was dead
+// since nobody was heard any more.
 func (t *timeline) link(up bool, at time.Duration) {
 	if t.linked == up {
 		return
 	}
 	t.linked = up
 	class, name := playout.Received, "recorder.connected"
+	since := at
 	if !up {
 		class, name = playout.Down, "recorder.disconnected"
+		since = max(t.newest, at-noticed)
 	}
 	for _, s := range t.streams {
 		if !s.done {
-			s.deep.Cause(at, class)
+			s.deep.Cause(since, class)
 		}
 	}
 	t.events.add(at, name, nil, "")
@@ -308,6 +315,7 @@ type timelineSnapshot struct {
 	Applied time.Duration    `json:"applied"`
 	Busy    time.Duration    `json:"busy"`
 	Heard   bool             `json:"heard"`
+	Newest  time.Duration    `json:"newest"`
 	Linked  bool             `json:"linked"`
 	Events  int64            `json:"events"`
 	Users   []storage.User   `json:"users"`
@@ -317,7 +325,7 @@ type timelineSnapshot struct {
 
 func (t *timeline) snapshot() []byte {
 	s := timelineSnapshot{
-		Frame: t.frame, Applied: t.applied, Busy: t.busy, Heard: t.heard, Linked: t.linked,
+		Frame: t.frame, Applied: t.applied, Busy: t.busy, Heard: t.heard, Newest: t.newest, Linked: t.linked,
 		Events: t.events.size, Users: t.users,
 	}
 	for _, st := range t.streams {
@@ -344,7 +352,7 @@ func restoreTimeline(spec Spec, a *archive, e *eventLog, checkpoint []byte) (*ti
 	t := &timeline{
 		spec: spec, archive: a, events: e, stems: map[string]*stems{},
 		frame: s.Frame, applied: s.Applied, checkpointed: s.Applied, busy: s.Busy,
-		heard: s.Heard, linked: s.Linked, users: s.Users,
+		heard: s.Heard, newest: s.Newest, linked: s.Linked, users: s.Users,
 	}
 	if err := e.truncate(s.Events); err != nil {
 		return nil, err
