@@ -19,7 +19,16 @@ const (
 	kindStreamEnd = 4 // a stream ended; Data is the reason
 	kindUser      = 5 // a user came; Data is a userRecord
 	kindUserEnd   = 6 // a user left
-	kindLink      = 7 // Data[0] == 1: the recorder is in the room; 0: it is not
+	kindLink      = 7 // the recorder's own link; Data is a linkState
+)
+
+// linkState is the data of a kindLink record, as JSON.
+type linkState string
+
+const (
+	linkUp   linkState = "true"   // the recorder is in the room
+	linkDown linkState = "false"  // it is not, from now on
+	linkDead linkState = `"dead"` // it is not, and has not been for a while
 )
 
 // inbox collects what the room delivers until the next batch. Records leave

@@ -181,7 +181,7 @@ func (c *Capture) rejoin() error {
 	}
 	c.inbox.last = max(t.applied, t.last)
 	if t.linked {
-		c.inbox.event(kindLink, 0, c.inbox.last, false)
+		c.inbox.event(kindLink, 0, c.inbox.last, json.RawMessage(linkDown))
 	}
 	return nil
 }

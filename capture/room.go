@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"encoding/json"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,7 +55,12 @@ func (r *room) Event(e joiner.Event) {
 
 func (r *room) state(e joiner.StateChanged, at time.Duration) {
 	up := e.State == joiner.Connected
-	r.c.inbox.event(kindLink, 0, at, up)
+	switch {
+	case up:
+		r.c.inbox.event(kindLink, 0, at, json.RawMessage(linkUp))
+	case e.State == joiner.Connecting:
+		r.c.inbox.event(kindLink, 0, at, json.RawMessage(linkDead))
+	}
 	r.mu.Lock()
 	if up {
 		r.settle(at)

@@ -96,7 +96,7 @@ func (t *timeline) apply(r storage.Record) {
 	case kindUser, kindUserEnd:
 		t.user(r.Kind == kindUser, at, r.Data)
 	case kindLink:
-		t.link(string(r.Data) == "true", at)
+		t.link(linkState(r.Data), at)
 	}
 }
 
@@ -167,17 +167,19 @@ func (t *timeline) user(came bool, at time.Duration, data []byte) {
 const noticed = 15 * time.Second
 
 // link notes whether the recorder is in the room: what it misses while it is
-// not is nobody's loss but its own. A dead link is noticed late; it was dead
-// since nobody was heard any more.
-func (t *timeline) link(up bool, at time.Duration) {
-	if t.linked == up {
+// not is nobody's loss but its own. A dead link is noticed late; if nobody was
+// heard for a second it was dead since then.
+func (t *timeline) link(state linkState, at time.Duration) {
+	if t.linked == (state == linkUp) {
 		return
 	}
-	t.linked = up
-	class, name := playout.Received, "recorder.connected"
+	t.linked = state == linkUp
+	class, name := playout.Down, "recorder.disconnected"
 	since := at
-	if !up {
-		class, name = playout.Down, "recorder.disconnected"
+	switch {
+	case t.linked:
+		class, name = playout.Received, "recorder.connected"
+	case state == linkDead && at-t.newest > time.Second:
 		since = max(t.newest, at-noticed)
 	}
 	for _, s := range t.streams {
