@@ -97,6 +97,10 @@ func (p *Participant) Run(ctx context.Context) error {
 }
 
 func (p *Participant) end(err error) error {
+	var broken *panicError
+	if errors.As(err, &broken) {
+		p.log.Error("participant panicked", "err", err, "stack", string(broken.stack))
+	}
 	p.roster.Event(StateChanged{State: Disconnected, Err: err})
 	return err
 }
@@ -119,6 +123,19 @@ func (p *Participant) connect(ctx context.Context) (lasted bool, err error) {
 	return false, p.sys.Connect(ctx, p.login, p.roster, p.pubs)
 }
 
+// panicError is what a panic became. Its text is for users: the stack goes to
+// the log only.
+type panicError struct {
+	who   string
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string {
+	return fmt.Sprintf("%v: %s panicked: %v", ErrPermanent, e.who, e.value)
+}
+func (e *panicError) Unwrap() error { return ErrPermanent }
+
 func panicked(who string, v any) error {
-	return fmt.Errorf("%w: %s panicked: %v\n%s", ErrPermanent, who, v, debug.Stack())
+	return &panicError{who, v, debug.Stack()}
 }
