@@ -27,6 +27,7 @@ import (
 	"sync"
 	"time"
 
+	"mixdown/events"
 	"mixdown/joiner"
 	"mixdown/storage"
 )
@@ -285,6 +286,18 @@ func (c *Capture) setState(s State, reason string) {
 		indicator = joiner.RecordingOn
 	}
 	c.live.pubs.SetIndicator(indicator)
+	c.tell("capture."+string(s), nil)
+}
+
+// told is the data of every event about a capture.
+type told struct {
+	Capture Status         `json:"capture"`
+	Details map[string]any `json:"details,omitempty"`
+}
+
+// tell publishes an event about this capture; it carries the whole of it.
+func (c *Capture) tell(kind string, details map[string]any) {
+	c.env.Events.Publish(events.Event{Type: kind, Capture: c.id, Room: c.spec.Room.RoomID, Data: told{c.Status(), details}})
 }
 
 // present is the state of a capture that is in its room.

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 
+	"mixdown/events"
 	"mixdown/joiner"
 	"mixdown/storage"
 )
@@ -28,7 +29,8 @@ type Config struct {
 	Systems  map[string]joiner.System // by name: mixdown, livekit, …
 	URL      func() string            // of the embedded room service
 	Token    func(joiner.Login) (string, error)
-	Key      *storage.Key // signs recordings
+	Key      *storage.Key     // signs recordings
+	Events   events.Publisher // nil discards
 	Log      *slog.Logger
 
 	// Local waits until everything below a prefix has arrived in the given
@@ -68,6 +70,9 @@ type Manager struct {
 // NewManager reads what earlier lives of the daemon left in config.Dir.
 // Captures that had not ended go on when [Manager.Run] is called.
 func NewManager(config Config) (*Manager, error) {
+	if config.Events == nil {
+		config.Events = events.Discard
+	}
 	m := &Manager{config: config, wake: make(chan struct{}, 1), captures: map[string]*Capture{}}
 	if err := os.MkdirAll(config.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the captures' folder: %w", err)
