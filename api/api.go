@@ -9,8 +9,6 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"io"
 	"log/slog"
@@ -25,6 +23,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"mixdown/access"
 	"mixdown/capture"
 	"mixdown/rooms"
 	"mixdown/storage"
@@ -41,15 +40,17 @@ type Config struct {
 	Pending    func(storage, prefix string) (files int, bytes int64) // what waits in the spool
 	Metrics    *prometheus.Registry
 	Ready      func() error // why the daemon is not ready
-	Key        string       // the admin key
+	Keys       *access.Keys
+	Secure     bool // pages are served over TLS
 	Version    string
 	Log        *slog.Logger
 }
 
 type server struct {
 	Config
-	keySum [sha256.Size]byte
-	api    huma.API
+	api      huma.API
+	sessions *access.Sessions
+	throttle access.Throttle
 }
 
 // hookProblems guards the framework's one hook for errors, which is global.
@@ -58,7 +59,7 @@ var hookProblems sync.Once
 // New returns the handler of /v1, /openapi.json, /healthz, /readyz and
 // /metrics.
 func New(c Config) http.Handler {
-	s := &server{Config: c, keySum: sha256.Sum256([]byte(c.Key))}
+	s := &server{Config: c, sessions: access.NewSessions(c.Keys)}
 	hookProblems.Do(func() { huma.NewError = frameworkProblem })
 	mux := http.NewServeMux()
 	hc := huma.DefaultConfig("Mixdown", c.Version)
@@ -76,28 +77,12 @@ func New(c Config) http.Handler {
 	s.captureRoutes()
 	s.recordingRoutes()
 	s.roomRoutes()
+	s.accessRoutes()
 	s.healthRoutes(mux)
 	for _, path := range []string{"/v1", "/v1/"} {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { s.unrouted(mux, w, r) })
 	}
 	return s.observe(mux)
-}
-
-// keyed says that an Authorization header carries the API key.
-func (s *server) keyed(authorization string) bool {
-	given, ok := strings.CutPrefix(authorization, "Bearer ")
-	sum := sha256.Sum256([]byte(given))
-	return subtle.ConstantTimeCompare(sum[:], s.keySum[:]) == 1 && ok
-}
-
-// authorize lets a request through that carries the API key.
-func (s *server) authorize(ctx huma.Context, next func(huma.Context)) {
-	if !s.keyed(ctx.Header("Authorization")) {
-		_, w := humago.Unwrap(ctx)
-		refuse(w, "this call needs an API key: Authorization: Bearer <key>; the daemon keeps its key in <data>/api-key")
-		return
-	}
-	next(ctx)
 }
 
 // refuse asks for a key.
@@ -109,7 +94,7 @@ func refuse(w http.ResponseWriter, detail string) {
 // unrouted answers what no operation takes. Without a key it says no more
 // than that one is needed.
 func (s *server) unrouted(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) {
-	if !s.keyed(r.Header.Get("Authorization")) {
+	if !s.keyed(r) {
 		refuse(w, "every call under /v1 needs an API key: Authorization: Bearer <key>")
 		return
 	}
@@ -152,7 +137,7 @@ func (s *server) observe(next http.Handler) http.Handler {
 func register[I, O any](s *server, method, path, id, summary string, f func(context.Context, *I) (*O, error)) {
 	huma.Register(s.api, huma.Operation{
 		OperationID: id, Method: method, Path: path, Summary: summary,
-		Errors: []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusNotFound, http.StatusUnprocessableEntity},
+		Errors: []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusUnprocessableEntity},
 	}, f)
 }
 

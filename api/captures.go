@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"mixdown/access"
 	"mixdown/capture"
 )
 
@@ -50,9 +51,13 @@ type liveInput struct {
 
 func (s *server) captureRoutes() {
 	register(s, http.MethodPut, "/v1/captures/{id}", "put-capture", "Start a capture under your own id; repeating is harmless",
-		func(_ context.Context, in *captureInput) (*captureOutput, error) { return s.start(in.ID, in.Body) })
+		func(ctx context.Context, in *captureInput) (*captureOutput, error) {
+			return s.start(ctx, in.ID, in.Body)
+		})
 	register(s, http.MethodPost, "/v1/captures", "post-capture", "Start a capture",
-		func(_ context.Context, in *newCaptureInput) (*captureOutput, error) { return s.start("", in.Body) })
+		func(ctx context.Context, in *newCaptureInput) (*captureOutput, error) {
+			return s.start(ctx, "", in.Body)
+		})
 	register(s, http.MethodGet, "/v1/captures", "list-captures", "List captures, newest first", s.listCaptures)
 	register(s, http.MethodGet, "/v1/captures/{id}", "get-capture", "Show a capture", s.getCapture)
 	register(s, http.MethodPost, "/v1/captures/{id}/stop", "stop-capture", "Stop a capture; answers when the recording is sealed locally", s.stopCapture)
@@ -63,7 +68,10 @@ func (s *server) captureRoutes() {
 	}, s.listen)
 }
 
-func (s *server) start(id string, spec capture.Spec) (*captureOutput, error) {
+func (s *server) start(ctx context.Context, id string, spec capture.Spec) (*captureOutput, error) {
+	if err := inRoom(ctx, spec.Room.RoomID); err != nil {
+		return nil, err
+	}
 	c, created, err := s.Captures.Start(id, spec)
 	if err != nil {
 		return nil, problemOf(err)
@@ -94,7 +102,7 @@ func (s *server) stopCapture(ctx context.Context, in *captureID) (*captureOutput
 	return &captureOutput{http.StatusOK, c.Status()}, nil
 }
 
-func (s *server) listCaptures(_ context.Context, in *captureFilter) (*captureList, error) {
+func (s *server) listCaptures(ctx context.Context, in *captureFilter) (*captureList, error) {
 	all := s.Captures.List()
 	slices.Reverse(all)
 	out := &captureList{}
@@ -106,7 +114,7 @@ func (s *server) listCaptures(_ context.Context, in *captureFilter) (*captureLis
 			skipping = st.ID != in.Cursor
 			continue
 		}
-		if (in.State != "" && string(st.State) != in.State) || (in.Room != "" && st.Room.RoomID != in.Room) {
+		if !access.From(ctx).In(st.Room.RoomID) || (in.State != "" && string(st.State) != in.State) || (in.Room != "" && st.Room.RoomID != in.Room) {
 			continue
 		}
 		if len(out.Body.Captures) == in.Limit {

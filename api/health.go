@@ -33,7 +33,7 @@ func (s *server) healthRoutes(mux *http.ServeMux) {
 func (s *server) local(f http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, _ := net.SplitHostPort(r.RemoteAddr)
-		if ip := net.ParseIP(host); !s.keyed(r.Header.Get("Authorization")) && (ip == nil || !ip.IsLoopback()) {
+		if ip := net.ParseIP(host); !s.keyed(r) && (ip == nil || !ip.IsLoopback()) {
 			refuse(w, "this needs an API key from another machine: Authorization: Bearer <key>")
 			return
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"mixdown/access"
 	"mixdown/capture"
 	"mixdown/storage"
 )
@@ -78,7 +79,7 @@ func (s *server) recordingRoutes() {
 	}, s.getFile)
 }
 
-func (s *server) listRecordings(_ context.Context, in *recordingFilter) (*recordingList, error) {
+func (s *server) listRecordings(ctx context.Context, in *recordingFilter) (*recordingList, error) {
 	all := s.Captures.List()
 	slices.Reverse(all)
 	out := &recordingList{}
@@ -93,7 +94,7 @@ func (s *server) listRecordings(_ context.Context, in *recordingFilter) (*record
 			skipping = st.ID != in.Cursor
 			continue
 		}
-		if !in.matches(st) {
+		if !access.From(ctx).In(st.Room.RoomID) || !in.matches(st) {
 			continue
 		}
 		if len(out.Body.Recordings) == in.Limit {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"mixdown/access"
 	"mixdown/rooms"
 	"mixdown/rooms/token"
 	"mixdown/storage"
@@ -121,11 +122,11 @@ func (s *server) roomRoutes() {
 }
 
 // listRooms pages by the rooms' ids: rooms come and go between two pages.
-func (s *server) listRooms(_ context.Context, in *roomFilter) (*roomList, error) {
+func (s *server) listRooms(ctx context.Context, in *roomFilter) (*roomList, error) {
 	out := &roomList{}
 	out.Body.Rooms = []room{}
 	for _, r := range s.Rooms.Rooms() {
-		if r.ID <= in.Cursor {
+		if r.ID <= in.Cursor || !access.From(ctx).In(r.ID) {
 			continue
 		}
 		if len(out.Body.Rooms) == in.Limit {
@@ -165,8 +166,11 @@ func roomProblem(err error) error {
 	return problemOf(err)
 }
 
-func (s *server) makeToken(_ context.Context, in *tokenInput) (*tokenOutput, error) {
+func (s *server) makeToken(ctx context.Context, in *tokenInput) (*tokenOutput, error) {
 	b := in.Body
+	if err := inRoom(ctx, b.RoomID); err != nil {
+		return nil, err
+	}
 	now := time.Now()
 	expires := now.Add(time.Duration(b.TTLSeconds) * time.Second)
 	t, err := s.Rooms.MintToken(token.Claims{

@@ -21,6 +21,7 @@ type Config struct {
 	UDP      string             `yaml:"udp"`      // media of all rooms
 	Data     string             `yaml:"data"`     // spool, local recordings, keys
 	APIKey   string             `yaml:"apiKey"`   // admin key; empty: made on first start
+	TLS      TLS                `yaml:"tls"`      // of HTTP; empty: none
 	App      App                `yaml:"app"`      // the embedded room service
 	Log      Log                `yaml:"log"`      // to standard error
 	Storages map[string]Storage `yaml:"storages"` // besides "local", which always exists
@@ -31,6 +32,13 @@ type Config struct {
 type App struct {
 	ID     uint32 `yaml:"id"`
 	Secret string `yaml:"secret"` // 32 bytes
+}
+
+// TLS names the files of a certificate. They may be replaced while the daemon
+// runs.
+type TLS struct {
+	CertFile string `yaml:"certFile"` // PEM, the chain
+	KeyFile  string `yaml:"keyFile"`  // PEM
 }
 
 // Log says what is logged, and how.
@@ -101,6 +109,9 @@ func (c Config) Validate() error {
 	}
 	if (c.App.ID == 0) != (c.App.Secret == "") {
 		bad("app", "id and secret go together")
+	}
+	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
+		bad("tls", "certFile and keyFile go together")
 	}
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
 		bad("log.level", "%q is not one of debug, info, warn, error", c.Log.Level)

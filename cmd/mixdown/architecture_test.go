@@ -50,6 +50,9 @@ func TestArrows(t *testing.T) {
 		{"mixdown/rooms", "mixdown/joiner", nil},
 		{"mixdown/joiner/native", "mixdown/capture", nil},
 		{"mixdown/configs", "mixdown/", nil},
+		{"mixdown/access", "mixdown/", []string{"mixdown/storage"}},
+		{"mixdown/access", "net/http", nil},
+		{"mixdown/events", "mixdown/capture", nil},
 	} {
 		all, ok := deps[rule.from]
 		if !ok {

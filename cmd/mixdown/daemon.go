@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"mixdown/access"
 	"mixdown/api"
 	"mixdown/capture"
 	"mixdown/configs"
@@ -54,7 +55,8 @@ type daemon struct {
 	spool    *storage.Spool
 	uploader *storage.Uploader
 	captures *capture.Manager
-	listener net.Listener
+	listener net.Listener // what the configuration names
+	inner    net.Listener // for this machine's own use; the same without TLS
 	http     *http.Server
 	closers  []func() error
 }
@@ -73,10 +75,9 @@ func newDaemon(c configs.Config, log *slog.Logger) (d *daemon, err error) {
 	if d.key, err = apiKey(c); err != nil {
 		return d, err
 	}
-	if d.listener, err = net.Listen("tcp", c.Listen); err != nil {
-		return d, fmt.Errorf("listen for HTTP (listen): %w", err)
+	if err := d.openListeners(); err != nil {
+		return d, err
 	}
-	d.onClose(func() error { return ignoreClosed(d.listener.Close()) })
 	if err := d.openRooms(); err != nil {
 		return d, err
 	}
@@ -93,13 +94,6 @@ func (d *daemon) close() error {
 	}
 	d.closers = nil
 	return errors.Join(errs...)
-}
-
-func ignoreClosed(err error) error {
-	if errors.Is(err, net.ErrClosed) {
-		return nil
-	}
-	return err
 }
 
 // openRooms opens the embedded room service and the recorder's way into it.
@@ -158,9 +152,13 @@ func (d *daemon) openCaptures() (err error) {
 	d.captures, err = capture.NewManager(capture.Config{
 		Dir: filepath.Join(d.config.Data, "captures"), Spool: d.spool, Storages: names,
 		Systems: map[string]joiner.System{"mixdown": native.New(native.Config{Engine: d.engine, Log: d.log})},
-		URL:     func() string { return "ws://" + loopback(d.listener.Addr()) + "/ws" },
+		URL:     func() string { return "ws://" + loopback(d.inner.Addr()) + "/ws" },
 		Token:   d.recorderToken, Key: key, Local: d.uploader.Drain, Log: d.log,
 	})
+	if err != nil {
+		return err
+	}
+	keys, err := access.Open(filepath.Join(d.config.Data, "api-keys.json"), d.key)
 	if err != nil {
 		return err
 	}
@@ -169,7 +167,7 @@ func (d *daemon) openCaptures() (err error) {
 	d.http = &http.Server{
 		Handler: d.handler(api.New(api.Config{
 			Captures: d.captures, Rooms: d.rooms, Recordings: browsers, Probe: probe, PublicKeys: key.PublicKeys(),
-			Uploads: d.uploader.Stats, Pending: d.spool.Pending, Metrics: metrics, Ready: func() error { return nil }, Key: d.key, Version: version, Log: d.log,
+			Uploads: d.uploader.Stats, Pending: d.spool.Pending, Metrics: metrics, Ready: func() error { return nil }, Keys: keys, Secure: d.config.TLS != (configs.TLS{}), Version: version, Log: d.log,
 		})),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
@@ -223,7 +221,7 @@ func (d *daemon) recorderToken(l joiner.Login) (string, error) {
 // run serves until ctx ends, then lets the audio flow out: captures, uploads,
 // HTTP, rooms.
 func (d *daemon) run(ctx context.Context, ready func(addresses)) error {
-	a := addresses{HTTP: "http://" + loopback(d.listener.Addr()), UDP: loopback(d.media.LocalAddr())}
+	a := d.where()
 	if err := d.announce(a); err != nil { // the listener queues what comes from now on
 		return errors.Join(err, d.close())
 	}
@@ -236,12 +234,14 @@ func (d *daemon) run(ctx context.Context, ready func(addresses)) error {
 	var uploads, service sync.WaitGroup
 	uploads.Go(func() { _ = d.uploader.Run(upCtx) }) // ends with its context only
 	service.Go(func() { _ = d.rooms.Run(roomCtx) })  // likewise
-	failed := make(chan error, 1)
-	service.Go(func() {
-		if err := d.http.Serve(d.listener); !errors.Is(err, http.ErrServerClosed) {
-			failed <- fmt.Errorf("serve HTTP: %w", err)
-		}
-	})
+	failed := make(chan error, 2)
+	for _, l := range d.listeners() {
+		service.Go(func() {
+			if err := d.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("serve HTTP: %w", err)
+			}
+		})
+	}
 	ready(a)
 
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -285,7 +285,7 @@ func (d *daemon) stopHTTP(ctx context.Context) error {
 // announce tells where the daemon is, in the log and to commands on the same
 // machine.
 func (d *daemon) announce(a addresses) error {
-	d.log.Info("listening", "http", a.HTTP, "udp", a.UDP)
+	d.log.Info("listening", "http", a.site(), "udp", a.UDP)
 	b, err := json.Marshal(a)
 	if err != nil {
 		return err

@@ -20,8 +20,9 @@ const addressesName = "addresses.json"
 
 // addresses is <data>/addresses.json: where a running daemon can be reached.
 type addresses struct {
-	HTTP string `json:"http"`
-	UDP  string `json:"udp"`
+	HTTP  string `json:"http"`
+	HTTPS string `json:"https,omitempty"` // where people come in, if there is a certificate
+	UDP   string `json:"udp"`
 }
 
 // apiKey is the configured key, or the one kept in the data folder; the first

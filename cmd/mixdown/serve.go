@@ -30,7 +30,7 @@ func (s *serveCommand) Run(ctx context.Context, p process) error {
 		if err != nil {
 			link = err.Error()
 		}
-		fmt.Fprintf(p.stdout, "Mixdown is at %s/ — join room demo: %s\n", a.HTTP, link)
+		fmt.Fprintf(p.stdout, "Mixdown is at %s/ — join room demo: %s\n", a.site(), link)
 	})
 }
 
@@ -45,5 +45,5 @@ func (d *daemon) loginLink(a addresses) (string, error) {
 		return "", err
 	}
 	f := url.Values{"room": {"demo"}, "user": {"guest"}, "appID": {strconv.Itoa(int(d.rooms.AppID()))}, "token": {t}}
-	return a.HTTP + "/#" + f.Encode(), nil
+	return a.site() + "/#" + f.Encode(), nil
 }

@@ -1,0 +1,149 @@
+package api
+
+import (
+	"context"
+	"math"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"mixdown/access"
+)
+
+// sessionCookie carries a browser's session. It is good for reading only, so
+// no other site can make a browser change something.
+const sessionCookie = "mixdown_session"
+
+// who finds out who makes a request: by the key, or by the session of a
+// browser that only reads.
+func (s *server) who(r *http.Request) (access.Principal, bool) {
+	if header := r.Header.Get("Authorization"); header != "" {
+		secret, ok := strings.CutPrefix(header, "Bearer ")
+		if !ok {
+			return access.Principal{}, false
+		}
+		return s.Keys.Find(secret)
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return access.Principal{}, false
+	}
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
+		return access.Principal{}, false
+	}
+	c, err := r.Cookie(sessionCookie)
+	if err != nil {
+		return access.Principal{}, false
+	}
+	return s.sessions.Find(c.Value)
+}
+
+// keyed says that a request carries a good key.
+func (s *server) keyed(r *http.Request) bool {
+	_, ok := s.who(r)
+	return ok
+}
+
+// authorize lets a request through that carries a key with the right that its
+// operation needs, for the room that it is about.
+func (s *server) authorize(ctx huma.Context, next func(huma.Context)) {
+	r, w := humago.Unwrap(ctx)
+	from := remoteAddr(r)
+	if wait := s.throttle.Wait(from); wait > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+		newProblem(http.StatusTooManyRequests, "too_many_wrong_keys", "too many wrong keys from %s; wait %s", from, wait.Round(1e9)).serve(w)
+		return
+	}
+	p, ok := s.who(r)
+	if !ok {
+		if r.Header.Get("Authorization") != "" {
+			s.throttle.Denied(from)
+		}
+		refuse(w, "this call needs an API key: Authorization: Bearer <key>; the daemon keeps its key in <data>/api-key")
+		return
+	}
+	s.throttle.Allowed(from)
+	op := ctx.Operation().OperationID
+	if right := operationRights[op]; right == "" && !p.Has(access.SetKeys) || right != "" && !p.Has(right) {
+		forbid(p, right).serve(w)
+		return
+	}
+	if err := s.scope(ctx, p); err != nil {
+		err.serve(w)
+		return
+	}
+	next(huma.WithContext(ctx, access.With(ctx.Context(), p)))
+}
+
+func forbid(p access.Principal, right access.Right) *problem {
+	return newProblem(http.StatusForbidden, "forbidden", "key %s (roles %s) has no right %s; an admin can make a key that has it", p.ID, roleNames(p.Roles), right)
+}
+
+func roleNames(roles []access.Role) string {
+	names := make([]string, len(roles))
+	for i, r := range roles {
+		names[i] = string(r)
+	}
+	return strings.Join(names, ", ")
+}
+
+// scope keeps a key for some rooms away from the others: what it may not see
+// is not there.
+func (s *server) scope(ctx huma.Context, p access.Principal) *problem {
+	if p.Everywhere() {
+		return nil
+	}
+	op := ctx.Operation()
+	switch id := ctx.Param("id"); {
+	case wholeDaemon[op.OperationID]:
+		return newProblem(http.StatusForbidden, "foreign_room", "this call concerns all rooms; key %s is for %s only", p.ID, strings.Join(p.Rooms, ", "))
+	case ctx.Param("roomID") != "" && !p.In(ctx.Param("roomID")):
+		return newProblem(http.StatusNotFound, "room_not_found", "nobody is in room %q", ctx.Param("roomID"))
+	case strings.HasPrefix(op.Path, "/v1/captures/{id}") || strings.HasPrefix(op.Path, "/v1/recordings/{id}"):
+		c, err := s.Captures.Get(id)
+		if err != nil || p.In(c.Status().Room.RoomID) {
+			return nil
+		}
+		if strings.HasPrefix(op.Path, "/v1/recordings") {
+			return newProblem(http.StatusNotFound, "recording_not_found", "there is no recording %q", id)
+		}
+		return newProblem(http.StatusNotFound, "capture_not_found", "%q: no such capture", id)
+	}
+	return nil
+}
+
+// inRoom refuses what a request's body says of a room that its key is not for.
+func inRoom(ctx context.Context, roomID string) error {
+	if p := access.From(ctx); !p.In(roomID) {
+		return newProblem(http.StatusForbidden, "foreign_room", "room %q: key %s is for %s only", roomID, p.ID, strings.Join(p.Rooms, ", "))
+	}
+	return nil
+}
+
+func remoteAddr(r *http.Request) netip.Addr {
+	a, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.IPv6Loopback() // a test without a network
+	}
+	return a.Addr()
+}
+
+// operationRights is what each operation needs. One that is missing here needs
+// an admin; a test finds it.
+var operationRights = map[string]access.Right{
+	"put-capture": access.RunCaptures, "post-capture": access.RunCaptures, "stop-capture": access.RunCaptures,
+	"list-captures": access.SeeCaptures, "get-capture": access.SeeCaptures, "listen": access.Listen,
+	"list-recordings": access.SeeRecordings, "get-recording": access.SeeRecordings, "verify-recording": access.SeeRecordings,
+	"get-file":   access.Play,
+	"list-rooms": access.SeeRooms, "get-room": access.SeeRooms, "kick-user": access.Moderate, "remove-stream": access.Moderate,
+	"make-token": access.MintTokens,
+	"list-keys":  access.SetKeys, "make-key": access.SetKeys, "revoke-key": access.SetKeys,
+	"who-am-i": access.Any, "begin-session": access.Any, "end-session": access.Any,
+}
+
+// wholeDaemon are the operations that a key for some rooms cannot have: they
+// concern what all rooms share.
+var wholeDaemon = map[string]bool{}
