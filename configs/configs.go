@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Config is the configuration of the daemon.
@@ -57,7 +58,21 @@ type Storage struct {
 	AccessKey string `yaml:"accessKey"`
 	SecretKey string `yaml:"secretKey"`
 	PathStyle bool   `yaml:"pathStyle"`
+
+	// Backup is the storage that also gets what this one could not be given
+	// for BackupAfter. Copies is how many storages must have verified a file
+	// before it leaves the spool: this one, its backup, that one's backup, …
+	Backup      string        `yaml:"backup"`
+	BackupAfter time.Duration `yaml:"backupAfter"` // 0 is DefaultBackupAfter
+	Copies      int           `yaml:"copies"`      // 0 is 1
 }
+
+// DefaultBackupAfter is how long a storage may be away before its backup gets
+// the files.
+const DefaultBackupAfter = 10 * time.Minute
+
+// LocalStorage is the storage that always exists.
+const LocalStorage = "local"
 
 // Default is the configuration of a daemon that was told nothing.
 func Default() Config {
@@ -121,14 +136,53 @@ func (c Config) Validate() error {
 	}
 	for name, s := range c.Storages {
 		key := "storages." + name
-		if !storageName.MatchString(name) || name == "local" {
+		if !storageName.MatchString(name) || name == LocalStorage {
 			bad(key, "a storage's name needs 1 to 32 of a-z 0-9 - and is not local")
 		}
 		for _, problem := range s.problems() {
 			bad(key+"."+problem[0], "%s", problem[1])
 		}
+		for _, problem := range c.backupProblems(name) {
+			bad(key+"."+problem[0], "%s", problem[1])
+		}
 	}
 	return errors.Join(errs...)
+}
+
+// Backups are the backup of a storage, the backup of that one, and so on.
+func (c Config) Backups(name string) (chain []string) {
+	for next := c.Storages[name].Backup; next != "" && next != name && !slices.Contains(chain, next); next = c.Storages[next].Backup {
+		chain = append(chain, next)
+	}
+	return chain
+}
+
+// Copies are the storages that get every file of a storage besides it.
+func (c Config) Copies(name string) []string {
+	chain := c.Backups(name)
+	return chain[:min(max(c.Storages[name].Copies, 1)-1, len(chain))]
+}
+
+// backupProblems lists key and text of what is wrong with where a storage's
+// files go else.
+func (c Config) backupProblems(name string) (all [][2]string) {
+	s := c.Storages[name]
+	_, known := c.Storages[s.Backup]
+	switch {
+	case s.Backup == name:
+		all = append(all, [2]string{"backup", "is the storage itself"})
+	case s.Backup != "" && !known && s.Backup != LocalStorage:
+		all = append(all, [2]string{"backup", fmt.Sprintf("%q is not one of the storages", s.Backup)})
+	case slices.Contains(c.Backups(s.Backup), name):
+		all = append(all, [2]string{"backup", "goes round in a circle"})
+	}
+	if s.BackupAfter < 0 {
+		all = append(all, [2]string{"backupAfter", "must not be negative"})
+	}
+	if most := 1 + len(c.Backups(name)); s.Copies < 0 || s.Copies > most {
+		all = append(all, [2]string{"copies", fmt.Sprintf("must be 1 to %d: the storage and its backups", most)})
+	}
+	return all
 }
 
 // problems lists key and text of what is wrong.

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"mixdown/configs"
 )
@@ -44,6 +45,7 @@ func TestOrder(t *testing.T) {
 	file := write(t, "listen: 127.0.0.1:1\nlog: {level: warn}\nstorages: {a: {type: s3, bucket: x}}\n")
 	c, err := configs.Load(file, []string{
 		"MIXDOWN_LOG_LEVEL=debug", "MIXDOWN_APP_ID=7", "MIXDOWN_STORAGES_A_SECRET_KEY=s", "MIXDOWN_STORAGES_COLD_STORE_PATH_STYLE=true",
+		"MIXDOWN_STORAGES_A_BACKUP_AFTER=90s", "MIXDOWN_STORAGES_A_COPIES=2",
 		"MIXDOWN_TOOLS=/nowhere", "PATH=/bin",
 	})
 	if err != nil {
@@ -52,7 +54,7 @@ func TestOrder(t *testing.T) {
 	want := configs.Default()
 	want.Listen, want.Log.Level, want.App.ID = "127.0.0.1:1", "debug", 7
 	want.Storages = map[string]configs.Storage{
-		"a":          {Type: "s3", Bucket: "x", SecretKey: "s"},
+		"a":          {Type: "s3", Bucket: "x", SecretKey: "s", BackupAfter: 90 * time.Second, Copies: 2},
 		"cold-store": {PathStyle: true},
 	}
 	if !reflect.DeepEqual(c, want) {
@@ -96,4 +98,42 @@ func write(t *testing.T, text string) string {
 		t.Fatal(err)
 	}
 	return file
+}
+
+// TestBackups: where a storage's files go else, and what cannot be.
+func TestBackups(t *testing.T) {
+	s3 := configs.Storage{Type: "s3", Endpoint: "http://h", Bucket: "b", AccessKey: "a", SecretKey: "s"}
+	with := func(backup string, copies int) configs.Storage {
+		s := s3
+		s.Backup, s.Copies = backup, copies
+		return s
+	}
+	c := configs.Default()
+	c.Storages = map[string]configs.Storage{"a": with("b", 2), "b": with("c", 3), "c": with("local", 0), "d": with("", 1)}
+	if err := c.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string][2]string{
+		"a": {"b c local", "b"}, "b": {"c local", "c local"}, "c": {"local", ""}, "d": {"", ""}, "local": {"", ""},
+	} {
+		if got := strings.Join(c.Backups(name), " "); got != want[0] {
+			t.Errorf("backups of %s: %q", name, got)
+		}
+		if got := strings.Join(c.Copies(name), " "); got != want[1] {
+			t.Errorf("copies of %s: %q", name, got)
+		}
+	}
+	for want, storages := range map[string]map[string]configs.Storage{
+		"a.backup: is the storage itself":   {"a": with("a", 1)},
+		`a.backup: "z" is not one of`:       {"a": with("z", 1)},
+		"a.backup: goes round in a circle":  {"a": with("b", 1), "b": with("c", 1), "c": with("a", 1)},
+		"a.copies: must be 1 to 2":          {"a": with("local", 3)},
+		"d.copies: must be 1 to 1":          {"d": with("", 2)},
+		"a.backupAfter: must not be negati": {"a": {BackupAfter: -1}},
+	} {
+		c.Storages = storages
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is missing in: %v", want, err)
+		}
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"go.yaml.in/yaml/v3"
@@ -210,6 +211,18 @@ func set(v reflect.Value, name, value string) error {
 			return fmt.Errorf("%s: %q is not a number from 0 to 4294967295", name, value)
 		}
 		v.SetUint(n)
+	case reflect.Int:
+		n, err := strconv.Atoi(value)
+		if err != nil {
+			return fmt.Errorf("%s: %q is not a whole number", name, value)
+		}
+		v.SetInt(int64(n))
+	case reflect.Int64: // time.Duration is the only one
+		d, err := time.ParseDuration(value)
+		if err != nil {
+			return fmt.Errorf("%s: %q is not a time like 90s or 10m", name, value)
+		}
+		v.SetInt(int64(d))
 	default:
 		panic("configs: no variable for a " + v.Kind().String())
 	}

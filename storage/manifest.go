@@ -63,9 +63,10 @@ type Clock struct {
 // Output is one row of segments.
 type Output struct {
 	ID             string   `json:"id"`
-	What           string   `json:"what"`    // mix, stream, dual
-	Format         string   `json:"format"`  // ogg, wav, flac
-	Storage        []string `json:"storage"` // names of buckets
+	What           string   `json:"what"`             // mix, stream, dual
+	Format         string   `json:"format"`           // ogg, wav, flac
+	Storage        []string `json:"storage"`          // names of buckets
+	Backup         []string `json:"backup,omitempty"` // buckets that got what one of those could not be given for long
 	Channels       int      `json:"channels"`
 	SegmentSeconds int      `json:"segmentSeconds"`
 	StreamID       string   `json:"streamID,omitempty"`
