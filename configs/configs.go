@@ -26,6 +26,9 @@ type Config struct {
 	App      App                `yaml:"app"`      // the embedded room service
 	Log      Log                `yaml:"log"`      // to standard error
 	Storages map[string]Storage `yaml:"storages"` // besides "local", which always exists
+	Events   Events             `yaml:"events"`   // what the log of events keeps
+	Webhooks map[string]Webhook `yaml:"webhooks"` // besides those set over REST
+	Network  Network            `yaml:"network"`  // where the daemon itself connects to
 }
 
 // App identifies the embedded room service in its tokens. Both are made on
@@ -73,14 +76,15 @@ const DefaultBackupAfter = 10 * time.Minute
 
 // LocalStorage is the storage that always exists.
 const LocalStorage = "local"
-
 // Default is the configuration of a daemon that was told nothing.
 func Default() Config {
 	return Config{
-		Listen: "127.0.0.1:8080",
-		UDP:    ":8443",
-		Data:   "./mixdown-data",
-		Log:    Log{Level: "info", Format: "text"},
+		Listen:  "127.0.0.1:8080",
+		UDP:     ":8443",
+		Data:    "./mixdown-data",
+		Log:     Log{Level: "info", Format: "text"},
+		Events:  Events{Keep: 168 * time.Hour, MaxMiB: 1024},
+		Network: Network{Allow: []string{}},
 	}
 }
 
@@ -146,6 +150,7 @@ func (c Config) Validate() error {
 			bad(key+"."+problem[0], "%s", problem[1])
 		}
 	}
+	c.checkEvents(bad)
 	return errors.Join(errs...)
 }
 

@@ -24,7 +24,10 @@ func TestExample(t *testing.T) {
 	if len(c.Storages) != 1 {
 		t.Errorf("the example has %d storages, want 1", len(c.Storages))
 	}
-	c.Storages = nil
+	if len(c.Webhooks) != 1 {
+		t.Errorf("the example has %d webhooks, want 1", len(c.Webhooks))
+	}
+	c.Storages, c.Webhooks = nil, nil
 	if want := configs.Default(); !reflect.DeepEqual(c, want) {
 		t.Errorf("the example says %+v, the defaults are %+v", c, want)
 	}
@@ -32,7 +35,8 @@ func TestExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, typ := range []reflect.Type{reflect.TypeFor[configs.Config](), reflect.TypeFor[configs.App](), reflect.TypeFor[configs.Log](), reflect.TypeFor[configs.Storage]()} {
+	for _, typ := range []reflect.Type{reflect.TypeFor[configs.Config](), reflect.TypeFor[configs.App](), reflect.TypeFor[configs.Log](), reflect.TypeFor[configs.Storage](),
+		reflect.TypeFor[configs.Events](), reflect.TypeFor[configs.Webhook](), reflect.TypeFor[configs.Network]()} {
 		for i := range typ.NumField() {
 			if key := typ.Field(i).Tag.Get("yaml"); !strings.Contains(string(text), key+":") {
 				t.Errorf("the example does not show %s of %s", key, typ.Name())
@@ -46,6 +50,7 @@ func TestOrder(t *testing.T) {
 	c, err := configs.Load(file, []string{
 		"MIXDOWN_LOG_LEVEL=debug", "MIXDOWN_APP_ID=7", "MIXDOWN_STORAGES_A_SECRET_KEY=s", "MIXDOWN_STORAGES_COLD_STORE_PATH_STYLE=true",
 		"MIXDOWN_STORAGES_A_BACKUP_AFTER=90s", "MIXDOWN_STORAGES_A_COPIES=2",
+		"MIXDOWN_WEBHOOKS_OPS_ROOM_SECRET=whsec_x", "MIXDOWN_WEBHOOKS_OPS_ROOM_EVENTS=capture.*, segment.sealed", "MIXDOWN_NETWORK_ALLOW=10.0.0.0/8",
 		"MIXDOWN_TOOLS=/nowhere", "PATH=/bin",
 	})
 	if err != nil {
@@ -57,6 +62,8 @@ func TestOrder(t *testing.T) {
 		"a":          {Type: "s3", Bucket: "x", SecretKey: "s", BackupAfter: 90 * time.Second, Copies: 2},
 		"cold-store": {PathStyle: true},
 	}
+	want.Webhooks = map[string]configs.Webhook{"ops-room": {Secret: "whsec_x", Events: []string{"capture.*", "segment.sealed"}}}
+	want.Network.Allow = []string{"10.0.0.0/8"}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got %+v, want %+v", c, want)
 	}
@@ -70,7 +77,7 @@ func TestErrorsNameKeyAndNearest(t *testing.T) {
 		{yaml: "listen: [", want: "yaml"},
 		{env: "MIXDOWN_LISTN=x", want: "MIXDOWN_LISTN is not known; did you mean MIXDOWN_LISTEN?"},
 		{env: "MIXDOWN_APP_ID=many", want: `"many" is not a number`},
-		{env: "MIXDOWN_STORAGES_A_PATHSTYLE=x", want: "a storage has the keys"},
+		{env: "MIXDOWN_STORAGES_A_PATHSTYLE=x", want: "an entry of storages has the keys"},
 	} {
 		_, err := configs.Load(write(t, tt.yaml), []string{tt.env})
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -83,8 +90,10 @@ func TestValidateNamesEveryProblem(t *testing.T) {
 	c := configs.Default()
 	c.Listen, c.App.Secret, c.Log.Level = "8080", "short", "loud"
 	c.Storages = map[string]configs.Storage{"local": {Type: "ftp"}}
+	c.Events.Keep, c.Network.Allow = 1, []string{"lan"}
+	c.Webhooks = map[string]configs.Webhook{"x": {URL: "file:///x", Secret: "whsec_dG9vIHNob3J0"}}
 	err := c.Validate()
-	for _, want := range []string{"listen:", "app.secret:", "app:", "log.level:", "storages.local:", "storages.local.type:", "storages.local.bucket:"} {
+	for _, want := range []string{"events.keep:", "network.allow[0]:", "webhooks.x.url:", "webhooks.x.secret:", "listen:", "app.secret:", "app:", "log.level:", "storages.local:", "storages.local.type:", "storages.local.bucket:"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Validate() = %v, want a word on %s", err, want)
 		}

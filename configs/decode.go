@@ -129,8 +129,12 @@ func fromEnvironment(environ []string, c *Config) error {
 
 func setVariable(c *Config, name, value string) error {
 	rest := strings.TrimPrefix(name, envPrefix)
-	if after, ok := strings.CutPrefix(rest, "STORAGES_"); ok {
-		return setStorage(c, name, after, value)
+	root := reflect.ValueOf(c).Elem()
+	for i := range root.NumField() {
+		entries := root.Type().Field(i).Tag.Get("yaml")
+		if after, ok := strings.CutPrefix(rest, variableName(entries)+"_"); ok && root.Field(i).Kind() == reflect.Map {
+			return setEntry(root.Field(i), entries, name, after, value)
+		}
 	}
 	known := map[string]reflect.Value{}
 	collect(reflect.ValueOf(c).Elem(), "", known)
@@ -146,27 +150,31 @@ func setVariable(c *Config, name, value string) error {
 	return set(v, name, value)
 }
 
-func setStorage(c *Config, name, rest, value string) error {
+// setEntry sets a key of an entry of storages or webhooks: rest is the entry's
+// name, _, and the key.
+func setEntry(entries reflect.Value, kind, name, rest, value string) error {
+	e := reflect.New(entries.Type().Elem()).Elem()
 	fields := map[string]reflect.Value{}
-	var s Storage
-	collect(reflect.ValueOf(&s).Elem(), "", fields)
+	collect(e, "", fields)
 	for key := range fields {
-		storage, ok := strings.CutSuffix(rest, "_"+key)
+		entry, ok := strings.CutSuffix(rest, "_"+key)
 		if !ok {
 			continue
 		}
-		storage = strings.ToLower(strings.ReplaceAll(storage, "_", "-"))
-		s = c.Storages[storage]
+		entry = strings.ToLower(strings.ReplaceAll(entry, "_", "-"))
+		if old := entries.MapIndex(reflect.ValueOf(entry)); old.IsValid() {
+			e.Set(old)
+		}
 		if err := set(fields[key], name, value); err != nil {
 			return err
 		}
-		if c.Storages == nil {
-			c.Storages = map[string]Storage{}
+		if entries.IsNil() {
+			entries.Set(reflect.MakeMap(entries.Type()))
 		}
-		c.Storages[storage] = s
+		entries.SetMapIndex(reflect.ValueOf(entry), e)
 		return nil
 	}
-	return fmt.Errorf("%s is not known; a storage has the keys %s", name, strings.Join(keysOf(reflect.TypeFor[Storage]()), ", "))
+	return fmt.Errorf("%s is not known; an entry of %s has the keys %s", name, kind, strings.Join(keysOf(e.Type()), ", "))
 }
 
 // collect finds every scalar below v by the name of its variable.
@@ -205,6 +213,14 @@ func set(v reflect.Value, name, value string) error {
 			return fmt.Errorf("%s: %q is not true or false", name, value)
 		}
 		v.SetBool(b)
+	case reflect.Slice: // of strings
+		list := []string{}
+		for s := range strings.SplitSeq(value, ",") {
+			if s = strings.TrimSpace(s); s != "" {
+				list = append(list, s)
+			}
+		}
+		v.Set(reflect.ValueOf(list))
 	case reflect.Uint32:
 		n, err := strconv.ParseUint(value, 10, 32)
 		if err != nil {

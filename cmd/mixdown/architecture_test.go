@@ -52,7 +52,10 @@ func TestArrows(t *testing.T) {
 		{"mixdown/configs", "mixdown/", nil},
 		{"mixdown/access", "mixdown/", []string{"mixdown/storage"}},
 		{"mixdown/access", "net/http", nil},
-		{"mixdown/events", "mixdown/capture", nil},
+		{"mixdown/netguard", "mixdown/", nil},
+		{"mixdown/events", "mixdown/", []string{"mixdown/storage"}},
+		{"mixdown/events", "net/http", nil},
+		{"mixdown/events/webhook", "mixdown/", []string{"mixdown/events", "mixdown/netguard", "mixdown/storage"}},
 	} {
 		all, ok := deps[rule.from]
 		if !ok {
