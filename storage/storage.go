@@ -40,6 +40,7 @@ type PutOptions struct {
 	SHA256      [32]byte
 	ContentType string
 	Replace     bool // manifests are replaced, segments never
+	Lock        Lock // from the first byte on; needs a [Locker]
 }
 
 // Object describes a stored object.

@@ -28,7 +28,9 @@ type Options struct {
 	// the object is verified in the bucket. Each bucket calls it from its
 	// own goroutine; it must not block.
 	Uploaded func(bucket, key string, err error)
-	Log      *slog.Logger // nil discards
+	// Lock, if set, is the lock with which an object is stored.
+	Lock func(bucket, key string) Lock
+	Log  *slog.Logger // nil discards
 }
 
 // graceAfterStop is what the present Put still gets when Run is to end.
@@ -250,6 +252,10 @@ func (w *worker) upload(ctx context.Context, it *item) error {
 	if o.SHA256, o.Size, err = hashOf(h.f); err != nil {
 		return fmt.Errorf("read from the spool: %w", err)
 	}
+	// What may be replaced is locked when it is final, by package retention.
+	if w.options.Lock != nil && !it.replace {
+		o.Lock = w.options.Lock(w.name, it.key)
+	}
 	if err := w.put(ctx, it.key, io.NewSectionReader(h.f, 0, o.Size), o); err != nil {
 		switch {
 		case !errors.Is(err, ErrConflict):
@@ -290,5 +296,5 @@ func (w *worker) put(ctx context.Context, key string, r io.ReadSeeker, o PutOpti
 	if got.Size != o.Size || got.SHA256 != o.SHA256 && got.SHA256 != [32]byte{} {
 		return fmt.Errorf("verify: the bucket shows %d bytes with SHA-256 %x, sent were %d bytes with %x", got.Size, got.SHA256, o.Size, o.SHA256)
 	}
-	return nil
+	return confirmLock(lasting, w.bucket, key, o.Lock)
 }

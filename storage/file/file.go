@@ -33,12 +33,13 @@ const (
 	fileMode = 0o640
 )
 
-// Bucket is a folder. It is a [storage.Bucket] and a [storage.Browser].
+// Bucket is a folder. It is a [storage.Bucket], a [storage.Browser], a
+// [storage.Deleter] and a [storage.Locker].
 type Bucket struct {
 	root *os.Root
 	tmp  atomic.Uint64
 
-	mu sync.Mutex // held while a name is checked and taken
+	mu sync.Mutex // held while a name is checked and taken, and while locks change
 }
 
 // Open opens or makes the folder dir as a bucket.
@@ -73,7 +74,11 @@ func (b *Bucket) Put(ctx context.Context, key string, r io.ReadSeeker, o storage
 	if err := checkKey(key); err != nil {
 		return err
 	}
-	if done, err := b.settled(ctx, key, o); done || err != nil {
+	done, err := b.settled(ctx, key, o)
+	if err == nil {
+		err = b.extend(ctx, key, o.Lock)
+	}
+	if done || err != nil {
 		return err
 	}
 	if _, err := r.Seek(0, io.SeekStart); err != nil {
@@ -88,7 +93,7 @@ func (b *Bucket) Put(ctx context.Context, key string, r io.ReadSeeker, o storage
 	if done, err := b.settled(ctx, key, o); done || err != nil {
 		return errors.Join(err, b.discard(tmp))
 	}
-	err := b.makeDirs(path.Dir(key))
+	err = b.makeDirs(path.Dir(key))
 	if err == nil {
 		err = b.root.Rename(tmp, key)
 	}
@@ -114,7 +119,7 @@ func (b *Bucket) settled(ctx context.Context, key string, o storage.PutOptions) 
 		// Its name may not be durable yet if the last Put of it died halfway.
 		return true, b.syncDir(path.Dir(key))
 	case o.Replace:
-		return false, nil
+		return false, b.unlocked(key)
 	}
 	return false, fmt.Errorf("store %s: %w", key, storage.ErrConflict)
 }

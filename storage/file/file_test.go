@@ -58,3 +58,7 @@ func TestLinkOutOfTheFolder(t *testing.T) {
 		t.Error("opened a file outside the bucket")
 	}
 }
+
+func TestKeeper(t *testing.T) {
+	storagetest.TestKeeper(t, func(t *testing.T) storagetest.Keeper { return open(t, t.TempDir()) })
+}

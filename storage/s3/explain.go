@@ -15,7 +15,7 @@ import (
 // are permanent.
 var advice = map[string]string{
 	minio.NoSuchBucket:                 "the bucket does not exist: create it, or correct its name",
-	minio.AccessDenied:                 "access is denied: give the access key s3:GetObject, s3:PutObject and s3:ListBucket",
+	minio.AccessDenied:                 "access is denied: give the access key s3:GetObject, s3:PutObject and s3:ListBucket, to dispose of recordings also s3:DeleteObjectVersion and s3:ListBucketVersions, to lock them s3:PutObjectRetention, s3:GetObjectRetention and s3:GetBucketObjectLockConfiguration",
 	minio.InvalidAccessKeyID:           "the server does not know the access key: correct it",
 	"XAdminUserNotFound":               "the server does not know the access key: correct it", // versitygw
 	minio.SignatureDoesNotMatch:        "the secret key does not belong to the access key: correct it",

@@ -41,7 +41,8 @@ type Config struct {
 }
 
 // Bucket is a bucket, or a part of one below a prefix. It is a
-// [storage.Bucket] and a [storage.Browser].
+// [storage.Bucket], a [storage.Browser], a [storage.Deleter] and a
+// [storage.Locker].
 type Bucket struct {
 	client   *minio.Client
 	endpoint string
@@ -66,12 +67,18 @@ func New(c Config) (*Bucket, error) {
 	if c.PathStyle {
 		lookup = minio.BucketLookupPath
 	}
+	transport := c.Transport
+	if transport == nil {
+		if transport, err = minio.DefaultTransport(secure); err != nil {
+			return nil, fmt.Errorf("S3 at %s: %w", host, err)
+		}
+	}
 	client, err := minio.New(host, &minio.Options{
 		Creds:           credentials.NewStaticV4(c.AccessKey, c.SecretKey, ""),
 		Secure:          secure,
 		Region:          c.Region,
 		BucketLookup:    lookup,
-		Transport:       c.Transport,
+		Transport:       lenient{transport},
 		TrailingHeaders: true, // minio-go takes a checksum of ours only so
 		MaxRetries:      1,
 	})
@@ -116,12 +123,19 @@ func (b *Bucket) Put(ctx context.Context, key string, r io.ReadSeeker, o storage
 	if !o.Replace {
 		options.SetMatchETagExcept("*")
 	}
+	if o.Lock.Mode != storage.Unlocked {
+		options.Mode, options.RetainUntilDate = retentionMode(o.Lock.Mode), o.Lock.Until
+	}
 	// The wrapper hides Close, which minio-go would call.
 	body := struct{ io.ReadSeeker }{r}
 	_, err := b.client.PutObject(ctx, b.bucket, b.prefix+key, body, o.Size, options)
-	switch minio.ToErrorResponse(err).StatusCode {
-	case http.StatusPreconditionFailed:
+	switch status := minio.ToErrorResponse(err).StatusCode; {
+	case status == http.StatusPreconditionFailed:
 		return b.compare(ctx, key, o)
+	case status == http.StatusBadRequest && o.Lock.Mode != storage.Unlocked:
+		if cannot := b.CanLock(ctx, o.Lock.Mode); errors.Is(cannot, storage.ErrNoLock) {
+			return fmt.Errorf("put %s: %w: %w", key, cannot, storage.ErrPermanent)
+		}
 	}
 	return b.explain("put", key, err)
 }

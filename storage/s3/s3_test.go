@@ -251,3 +251,5 @@ func TestServerWithoutChecksums(t *testing.T) {
 		t.Fatalf("put of another content: %v", err)
 	}
 }
+
+func sha(b []byte) [32]byte { return sha256.Sum256(b) }

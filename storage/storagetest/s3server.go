@@ -32,12 +32,13 @@ func StartS3(t testing.TB) S3 {
 	root := t.TempDir()
 	s := S3{Region: "us-east-1", Bucket: "recordings", AccessKey: "testaccess", SecretKey: "test-secret-canary-5d1f"}
 	s.Dir = filepath.Join(root, s.Bucket)
+	versions := t.TempDir() // of buckets that are made to keep them
 	if err := os.Mkdir(s.Dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	for attempt := 1; ; attempt++ {
 		s.Endpoint = freeAddress(t)
-		output, up := startServer(t, program, s, root)
+		output, up := startServer(t, program, s, "posix", "--versioning-dir", versions, root)
 		if up {
 			return s
 		}
@@ -47,9 +48,9 @@ func StartS3(t testing.TB) S3 {
 	}
 }
 
-func startServer(t testing.TB, program string, s S3, root string) (output string, up bool) {
+func startServer(t testing.TB, program string, s S3, backend ...string) (output string, up bool) {
 	var log lockedBuffer
-	cmd := exec.Command(program, "--port", s.Endpoint, "--region", s.Region, "--quiet", "posix", root)
+	cmd := exec.Command(program, append([]string{"--port", s.Endpoint, "--region", s.Region, "--quiet"}, backend...)...)
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+s.AccessKey, "ROOT_SECRET_KEY="+s.SecretKey)
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
