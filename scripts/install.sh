@@ -35,6 +35,7 @@ packages() {
 	library libopusfile-dev
 	library ca-certificates
 	if [ "$what" = test ]; then
+		program age age
 		program chromium chromium
 		program ffmpeg ffmpeg
 		program node nodejs

@@ -54,8 +54,9 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // the same place, after a failed fsync into a new file, because nobody knows
 // what such a file holds. All methods are safe for concurrent use.
 type Journal struct {
-	dir  string
-	disk *disk
+	dir    string
+	disk   *disk
+	cipher Cipher // nil: in the clear
 
 	mu      sync.Mutex // guards what Append touches; never held across I/O
 	parts   []part     // not yet taken by Sync; the last one is being appended to
@@ -252,6 +253,7 @@ func (j *Journal) take() bool {
 		return false
 	}
 	for _, p := range j.parts {
+		p = j.hideLocked(p)
 		n := len(j.flight)
 		switch {
 		case !p.begins && len(p.data) == 0:

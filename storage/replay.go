@@ -85,9 +85,9 @@ func (j *Journal) Replay(from func(checkpoint []byte) bool, fn func(Record) erro
 		return nil, fmt.Errorf("replay journal %s: %w", j.dir, err)
 	}
 	defer closeAll(files)
-	first := len(files) - 1
-	for first >= 0 && (!files[first].begins || !from(files[first].checkpoint)) {
-		first--
+	first, checkpoint, err := j.newest(files, from)
+	if err != nil {
+		return nil, fmt.Errorf("replay journal %s: %w", j.dir, err)
 	}
 	if first < 0 {
 		return nil, fmt.Errorf("replay journal %s: no checkpoint to start from: %w", j.dir, fs.ErrNotExist)
@@ -98,7 +98,7 @@ func (j *Journal) Replay(from func(checkpoint []byte) bool, fn func(Record) erro
 		if holed[i] && i > first {
 			torn = errors.Join(torn, fmt.Errorf("before %s: %w", journalName(s.number), ErrTorn))
 		}
-		err := s.replay(limits[i], fn)
+		err := s.replay(limits[i], func(r Record) error { return j.open(r, fn) })
 		if errors.Is(err, errDamaged) && last {
 			err = nil
 		}
@@ -107,10 +107,28 @@ func (j *Journal) Replay(from func(checkpoint []byte) bool, fn func(Record) erro
 			err = nil
 		}
 		if err != nil {
-			return files[first].checkpoint, err
+			return checkpoint, err
 		}
 	}
-	return files[first].checkpoint, torn
+	return checkpoint, torn
+}
+
+// newest finds the newest stretch whose checkpoint satisfies ok; -1 if there
+// is none.
+func (j *Journal) newest(files []*stretch, ok func(checkpoint []byte) bool) (int, []byte, error) {
+	for i := len(files) - 1; i >= 0; i-- {
+		if !files[i].begins {
+			continue
+		}
+		checkpoint, err := j.openCheckpoint(files[i])
+		if err != nil {
+			return -1, nil, err
+		}
+		if ok(checkpoint) {
+			return i, checkpoint, nil
+		}
+	}
+	return -1, nil, nil
 }
 
 func (s *stretch) replay(limit int64, fn func(Record) error) error {
@@ -144,10 +162,12 @@ func (j *Journal) Cut(keep func(checkpoint []byte) bool) error {
 	}
 	defer closeAll(files)
 	oldest := uint64(0)
-	for i := len(files) - 1; i >= 0 && oldest == 0; i-- {
-		if files[i].begins && keep(files[i].checkpoint) {
-			oldest = files[i].number
-		}
+	i, _, err := j.newest(files, keep)
+	if err != nil {
+		return fmt.Errorf("cut journal %s: %w", j.dir, err)
+	}
+	if i >= 0 {
+		oldest = files[i].number
 	}
 	numbers, err := journalFiles(j.disk)
 	if err != nil {

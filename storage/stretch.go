@@ -143,7 +143,7 @@ func (s *stretch) next(limit int64) (Record, error) {
 		return Record{}, err
 	}
 	n := int64(binary.LittleEndian.Uint32(b))
-	if n > MaxRecord || n > limit-s.at-recordHead-recordTail {
+	if n > MaxRecord+sealedSlack || n > limit-s.at-recordHead-recordTail {
 		return Record{}, errDamaged
 	}
 	if b, err = s.read(b, int(n)+recordTail); err != nil {
@@ -155,12 +155,17 @@ func (s *stretch) next(limit int64) (Record, error) {
 		return Record{}, errDamaged
 	}
 	s.at += int64(len(b))
+	return decodeRecord(body), nil
+}
+
+// decodeRecord decodes a record that is whole, without its checksum.
+func decodeRecord(body []byte) Record {
 	return Record{
-		Kind:   b[4],
-		Stream: binary.LittleEndian.Uint32(b[5:]),
-		At:     int64(binary.LittleEndian.Uint64(b[9:])),
+		Kind:   body[4],
+		Stream: binary.LittleEndian.Uint32(body[5:]),
+		At:     int64(binary.LittleEndian.Uint64(body[9:])),
 		Data:   body[recordHead:],
-	}, nil
+	}
 }
 
 // end is the offset behind the last whole record.

@@ -39,6 +39,8 @@ func TestArrows(t *testing.T) {
 		{"mixdown/encoder", "mixdown/", []string{"mixdown/mixer/pcm", "mixdown/encoder/"}},
 		{"mixdown/storage", "mixdown/", nil},
 		{"mixdown/storage", "github.com/", nil},
+		{"mixdown/storage", "filippo.io/", nil},
+		{"mixdown/storage/crypt", "mixdown/", []string{"mixdown/storage"}},
 		{"mixdown/joiner", "mixdown/", nil},
 		{"mixdown/joiner", "github.com/pion/webrtc", nil},
 		{"mixdown/capture", "github.com/pion/webrtc", nil},
