@@ -20,10 +20,10 @@ func OpenSpoolWith(dir string, log *slog.Logger, f Fault) (*Spool, error) {
 
 // Step attempts the next upload to a bucket, if one is due.
 func (u *Uploader) Step(ctx context.Context, bucket string) (tried bool) {
-	w := &worker{Uploader: u, name: bucket, bucket: u.buckets[bucket]}
-	it, _ := w.pick(time.Now().Add(time.Hour))
-	if it != nil {
-		w.attempt(ctx, it)
+	w := u.worker(bucket, u.buckets[bucket])
+	f, _ := w.pick(time.Now().Add(time.Hour))
+	if f != nil {
+		w.attempt(ctx, f)
 	}
-	return it != nil
+	return f != nil
 }

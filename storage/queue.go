@@ -28,13 +28,17 @@ type item struct {
 	key     string
 	replace bool
 	size    int64
-	time    time.Time // since when it waits
+	time    time.Time // of the file: the order of upload
+	since   time.Time // when it, or what it replaced, began to wait
+	maybe   bool      // the bucket may have it already
+	backed  bool      // waits for the backup too
 	gone    bool
 	trouble trouble
 }
 
 func (q *queue) add(it *item) {
 	if old := q.items[it.name]; old != nil {
+		it.since = old.since
 		q.remove(old)
 	}
 	q.items[it.name] = it
@@ -43,6 +47,11 @@ func (q *queue) add(it *item) {
 		q.sort = true
 	}
 	q.order = append(q.order, it)
+	q.poke()
+}
+
+// poke wakes the bucket's worker.
+func (q *queue) poke() {
 	select {
 	case q.wake <- struct{}{}:
 	default:
@@ -108,8 +117,13 @@ func splitName(name string) (bucket, key string, replace, ok bool) {
 	return bucket, key, tree == replaceDir, ok
 }
 
-// enqueue adds the file of this name to the queue of its bucket.
-func (s *Spool) enqueue(name string) error {
+// enqueue adds the file of this name to the queue of its bucket, as one that
+// begins to wait now.
+func (s *Spool) enqueue(name string) error { return s.enqueueAs(name, time.Now(), false) }
+
+// enqueueAs says besides since when the file waits, zero if that is since it
+// was written, and whether the bucket may have it already.
+func (s *Spool) enqueueAs(name string, since time.Time, maybe bool) error {
 	info, err := s.disk.root.Lstat(name)
 	if err != nil {
 		return err
@@ -118,9 +132,14 @@ func (s *Spool) enqueue(name string) error {
 	if !ok {
 		return fmt.Errorf("queue %s: no name of a committed file", name)
 	}
+	if since.IsZero() {
+		since = info.ModTime()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.queueLocked(bucket).add(&item{name: name, key: key, replace: replace, size: info.Size(), time: info.ModTime()})
+	s.queueLocked(bucket).add(&item{
+		name: name, key: key, replace: replace, size: info.Size(), time: info.ModTime(), since: since, maybe: maybe,
+	})
 	return nil
 }
 
@@ -301,19 +320,5 @@ func (s *Spool) recoverOut(name string, e fs.DirEntry) error {
 	if _, _, _, ok := splitName(name); !ok || !e.Type().IsRegular() {
 		return s.quarantine(name)
 	}
-	return s.enqueue(name)
-}
-
-// quarantine moves a file aside that the spool does not know.
-func (s *Spool) quarantine(name string) error {
-	target := s.free(path.Join(quarantineDir, name))
-	err := s.disk.within(path.Dir(target), func() error { return s.disk.rename(name, target) })
-	if err != nil {
-		return fmt.Errorf("move unknown file %s aside: %w", name, err)
-	}
-	s.log.Warn("unknown file in the spool moved to quarantine", "path", name, "to", target)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.quarantined = append(s.quarantined, target)
-	return nil
+	return s.enqueueAs(name, time.Time{}, true)
 }

@@ -289,10 +289,3 @@ func (s *Spool) Pending(bucket, prefix string) (files int, bytes int64) {
 	}
 	return files, bytes
 }
-
-// Quarantined lists the files that OpenSpool moved to quarantine/.
-func (s *Spool) Quarantined() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.quarantined)
-}

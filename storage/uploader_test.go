@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -45,7 +44,7 @@ func drain(t *testing.T, u *storage.Uploader, prefix string, within time.Duratio
 func TestUploaderOrder(t *testing.T) {
 	a, b := newMemory(), newMemory()
 	var told []string
-	o := storage.Options{Uploaded: func(bucket, key string, err error) {
+	o := storage.Options{Parallel: 1, Uploaded: func(bucket, key string, err error) {
 		if bucket == "a" {
 			told = append(told, key)
 		}
@@ -76,46 +75,7 @@ func TestUploaderOrder(t *testing.T) {
 	})
 }
 
-// A bucket that is dead for an hour: it is asked ever more rarely, loses
-// nothing, delays no other, and is drained at once when it is back.
-func TestUploaderOutage(t *testing.T) {
-	dead, alive := newMemory(), newMemory()
-	dead.fail(func(context.Context, string) error { return errors.New("connection refused") })
-	bubble(t, map[string]storage.Bucket{"dead": dead, "alive": alive}, storage.Options{}, func(t *testing.T, s *storage.Spool, u *storage.Uploader, dir string) {
-		start := time.Now()
-		var want []string
-		for i := range 60 {
-			key := fmt.Sprintf("r/c/%03d", i)
-			want = append(want, key)
-			_, err := commit(s, key, key, "dead", "alive")
-			must(t, err)
-			time.Sleep(time.Minute)
-			synctest.Wait()
-			if n := len(alive.keys()); n != i+1 {
-				t.Fatalf("after %d segments the living bucket has %d", i+1, n)
-			}
-		}
-		if n := dead.attempts(); n < 120 || n > 260 {
-			t.Errorf("%d attempts in an hour", n)
-		}
-		stats := u.Stats()["dead"]
-		if stats.Pending != 60 || stats.Oldest > time.Since(start)+time.Second || stats.Failures != int64(dead.attempts()) || !strings.Contains(stats.LastError, "refused") {
-			t.Errorf("%+v", stats)
-		}
-		dead.fail(nil)
-		drain(t, u, "r/", 31*time.Second)
-		got := dead.keys()
-		slices.Sort(got)
-		if !slices.Equal(got, want) {
-			t.Errorf("got %v", got)
-		}
-		if got := dead.keys(); !slices.IsSorted(got[1:]) {
-			t.Errorf("order after the first: %v", got)
-		}
-	})
-}
-
-// The waits double from 0.2 s to 30 s and never reach further.
+// The waits double from 1 s to 30 s, are never shorter and never longer.
 func TestUploaderBackoff(t *testing.T) {
 	m := newMemory()
 	var at []time.Time
@@ -132,14 +92,14 @@ func TestUploaderBackoff(t *testing.T) {
 			t.Fatalf("%d attempts", len(at))
 		}
 		for i := 1; i < len(at); i++ {
-			longest := min(30*time.Second, 100*time.Millisecond<<min(i, 20))
-			if wait := at[i].Sub(at[i-1]); wait > longest || wait < longest/2 {
-				t.Errorf("wait %d was %v, not between %v and %v", i, wait, longest/2, longest)
+			least := min(20*time.Second, 500*time.Millisecond<<min(i, 20))
+			if wait := at[i].Sub(at[i-1]); wait < least || wait > least*3/2 {
+				t.Errorf("wait %d was %v, not between %v and %v", i, wait, least, least*3/2)
 			}
 		}
 	})
 	for attempt := range 100 {
-		if d := storage.Backoff(attempt); d <= 0 || d > 30*time.Second {
+		if d := storage.Backoff(attempt); d < time.Second/2 || d > 30*time.Second {
 			t.Errorf("backoff %d is %v", attempt, d)
 		}
 	}
@@ -179,7 +139,7 @@ func TestUploaderBadFile(t *testing.T) {
 			key := fmt.Sprintf("good/%d", i)
 			_, err := commit(s, key, key, "m")
 			must(t, err)
-			drain(t, u, "good/", time.Second)
+			drain(t, u, "good/", 2*time.Second)
 		}
 		if n, _ := s.Pending("m", ""); n != 1 {
 			t.Errorf("%d pending", n)
@@ -216,7 +176,8 @@ func TestUploaderLostAnswer(t *testing.T) {
 func TestUploaderConflict(t *testing.T) {
 	m := newMemory()
 	m.objects["r/2"] = []byte("somebody else's")
-	bubble(t, map[string]storage.Bucket{"m": m}, storage.Options{}, func(t *testing.T, s *storage.Spool, u *storage.Uploader, dir string) {
+	var note notices
+	bubble(t, map[string]storage.Bucket{"m": m}, storage.Options{Notice: note.tell}, func(t *testing.T, s *storage.Spool, u *storage.Uploader, dir string) {
 		for range 2 {
 			for _, key := range []string{"r/1", "r/2", "r/3"} {
 				_, err := commit(s, key, "ours "+key, "m")
@@ -235,6 +196,13 @@ func TestUploaderConflict(t *testing.T) {
 		}
 		if stats := u.Stats()["m"]; stats.Conflicts != 2 || stats.Uploaded != 4 {
 			t.Errorf("%+v", stats)
+		}
+		aside, err := s.Aside()
+		if want := []storage.ConflictFile{{Storage: "m", Key: "r/2"}, {Storage: "m", Key: "r/2.2"}}; err != nil || !slices.Equal(aside.Conflicts, want) {
+			t.Errorf("aside: %+v, %v", aside, err)
+		}
+		if !slices.Equal(note.told(), []string{"upload.conflict m", "upload.conflict m"}) {
+			t.Errorf("told: %q", note.told())
 		}
 	})
 }
@@ -335,7 +303,7 @@ func TestUploaderBacklog(t *testing.T) {
 	defer b.Close()
 	last := -1
 	ctx, stop := context.WithCancel(t.Context())
-	u := storage.NewUploader(s, map[string]storage.Bucket{"m": b}, storage.Options{Uploaded: func(_, key string, err error) {
+	u := storage.NewUploader(s, map[string]storage.Bucket{"m": b}, storage.Options{Parallel: 1, Uploaded: func(_, key string, err error) {
 		var user, index int
 		if _, scan := fmt.Sscanf(key, "room/call/streams/u%d/%d.ogg", &user, &index); scan != nil || err != nil || index*100+user <= last {
 			t.Errorf("%s after %d: %v", key, last, errors.Join(scan, err))
