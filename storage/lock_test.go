@@ -28,7 +28,7 @@ func TestUploaderConfirmsLocks(t *testing.T) {
 	defer local.Close()
 	until := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 	o := storage.Options{
-		Backoff: func(int) time.Duration { return time.Minute },
+		Backoff: func(n int) time.Duration { return time.Duration(n) * time.Minute },
 		Lock: func(bucket, key string) storage.Lock {
 			if strings.HasSuffix(key, "free.ogg") {
 				return storage.Lock{}
@@ -44,7 +44,7 @@ func TestUploaderConfirmsLocks(t *testing.T) {
 		must(t, err)
 		_, err = s.Put("r/c/manifest.json", []byte("{}"), []string{"a"})
 		must(t, err)
-		time.Sleep(90 * time.Second) // a bucket that failed is left alone for a minute
+		time.Sleep(150 * time.Second) // a bucket that failed is left alone for a minute, a file that failed twice for two
 		synctest.Wait()
 		for key, want := range map[string]time.Time{"r/c/1.ogg": until, "r/c/free.ogg": {}, "r/c/manifest.json": {}} {
 			if l, err := local.Lock(t.Context(), key); err != nil || !l.Until.Equal(want) {
