@@ -20,6 +20,7 @@ type Spec struct {
 	Republish []RepublishSpec   `json:"republish,omitempty" doc:"The streams to publish the mix as."`
 	Limits    LimitSpec         `json:"limits,omitempty" doc:"When the capture ends by itself."`
 	Labels    map[string]string `json:"labels,omitempty" doc:"Kept with the recording; searchable."`
+	Retention RetentionSpec     `json:"retention,omitempty" doc:"How long the recording is kept; without it, as the configuration says."`
 }
 
 // RoomSpec names a room. System "mixdown" without a URL is the embedded room
@@ -64,6 +65,13 @@ type RepublishSpec struct {
 	Bitrate  int      `json:"bitrate,omitempty" default:"48000" minimum:"0"`
 	Only     []string `json:"only,omitempty" doc:"Stream ids that are heard; empty means all."`
 	Except   []string `json:"except,omitempty" doc:"Stream ids that are not heard: a mix-minus."`
+}
+
+// RetentionSpec says how long the recording is kept: by a class of the
+// configuration, or for days of its own.
+type RetentionSpec struct {
+	Class string `json:"class,omitempty" doc:"A class of the configuration."`
+	Days  int    `json:"days,omitempty" doc:"Days from the recording's end, without a lock." minimum:"0" maximum:"36500"`
 }
 
 // LimitSpec ends a capture by itself; zero means the default.

@@ -18,17 +18,18 @@ import (
 
 // Config is the configuration of the daemon.
 type Config struct {
-	Listen   string             `yaml:"listen"`   // HTTP: REST, pages, /ws, /whip, /whep
-	UDP      string             `yaml:"udp"`      // media of all rooms
-	Data     string             `yaml:"data"`     // spool, local recordings, keys
-	APIKey   string             `yaml:"apiKey"`   // admin key; empty: made on first start
-	TLS      TLS                `yaml:"tls"`      // of HTTP; empty: none
-	App      App                `yaml:"app"`      // the embedded room service
-	Log      Log                `yaml:"log"`      // to standard error
-	Storages map[string]Storage `yaml:"storages"` // besides "local", which always exists
-	Events   Events             `yaml:"events"`   // what the log of events keeps
-	Webhooks map[string]Webhook `yaml:"webhooks"` // besides those set over REST
-	Network  Network            `yaml:"network"`  // where the daemon itself connects to
+	Listen    string             `yaml:"listen"`    // HTTP: REST, pages, /ws, /whip, /whep
+	UDP       string             `yaml:"udp"`       // media of all rooms
+	Data      string             `yaml:"data"`      // spool, local recordings, keys
+	APIKey    string             `yaml:"apiKey"`    // admin key; empty: made on first start
+	TLS       TLS                `yaml:"tls"`       // of HTTP; empty: none
+	App       App                `yaml:"app"`       // the embedded room service
+	Log       Log                `yaml:"log"`       // to standard error
+	Storages  map[string]Storage `yaml:"storages"`  // besides "local", which always exists
+	Retention Retention          `yaml:"retention"` // how long recordings are kept
+	Events    Events             `yaml:"events"`    // what the log of events keeps
+	Webhooks  map[string]Webhook `yaml:"webhooks"`  // besides those set over REST
+	Network   Network            `yaml:"network"`   // where the daemon itself connects to
 }
 
 // App identifies the embedded room service in its tokens. Both are made on
@@ -76,6 +77,7 @@ const DefaultBackupAfter = 10 * time.Minute
 
 // LocalStorage is the storage that always exists.
 const LocalStorage = "local"
+
 // Default is the configuration of a daemon that was told nothing.
 func Default() Config {
 	return Config{
@@ -151,6 +153,7 @@ func (c Config) Validate() error {
 		}
 	}
 	c.checkEvents(bad)
+	c.Retention.check(bad)
 	return errors.Join(errs...)
 }
 

@@ -27,7 +27,10 @@ func TestExample(t *testing.T) {
 	if len(c.Webhooks) != 1 {
 		t.Errorf("the example has %d webhooks, want 1", len(c.Webhooks))
 	}
-	c.Storages, c.Webhooks = nil, nil
+	if len(c.Retention.Classes) != 2 {
+		t.Errorf("the example has %d retention classes, want 2", len(c.Retention.Classes))
+	}
+	c.Storages, c.Webhooks, c.Retention.Classes = nil, nil, nil
 	if want := configs.Default(); !reflect.DeepEqual(c, want) {
 		t.Errorf("the example says %+v, the defaults are %+v", c, want)
 	}
@@ -36,7 +39,7 @@ func TestExample(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, typ := range []reflect.Type{reflect.TypeFor[configs.Config](), reflect.TypeFor[configs.App](), reflect.TypeFor[configs.Log](), reflect.TypeFor[configs.Storage](),
-		reflect.TypeFor[configs.Events](), reflect.TypeFor[configs.Webhook](), reflect.TypeFor[configs.Network]()} {
+		reflect.TypeFor[configs.Events](), reflect.TypeFor[configs.Webhook](), reflect.TypeFor[configs.Retention](), reflect.TypeFor[configs.RetentionClass](), reflect.TypeFor[configs.Network]()} {
 		for i := range typ.NumField() {
 			if key := typ.Field(i).Tag.Get("yaml"); !strings.Contains(string(text), key+":") {
 				t.Errorf("the example does not show %s of %s", key, typ.Name())
@@ -92,8 +95,9 @@ func TestValidateNamesEveryProblem(t *testing.T) {
 	c.Storages = map[string]configs.Storage{"local": {Type: "ftp"}}
 	c.Events.Keep, c.Network.Allow = 1, []string{"lan"}
 	c.Webhooks = map[string]configs.Webhook{"x": {URL: "file:///x", Secret: "whsec_dG9vIHNob3J0"}}
+	c.Retention = configs.Retention{Default: "none", Classes: map[string]configs.RetentionClass{"A b": {Days: 0, Lock: "hard"}, "worm": {Days: 1, Lock: "compliance", Early: true}}}
 	err := c.Validate()
-	for _, want := range []string{"events.keep:", "network.allow[0]:", "webhooks.x.url:", "webhooks.x.secret:", "listen:", "app.secret:", "app:", "log.level:", "storages.local:", "storages.local.type:", "storages.local.bucket:"} {
+	for _, want := range []string{"retention.default:", "retention.classes.A b:", "retention.classes.A b.days:", "retention.classes.A b.lock:", "retention.classes.worm.early:", "events.keep:", "network.allow[0]:", "webhooks.x.url:", "webhooks.x.secret:", "listen:", "app.secret:", "app:", "log.level:", "storages.local:", "storages.local.type:", "storages.local.bucket:"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Validate() = %v, want a word on %s", err, want)
 		}

@@ -44,7 +44,19 @@ type Manifest struct {
 	Quality map[string]map[string]float64 `json:"quality"` // by Stream.Key: figures of the receiver
 	Labels  map[string]string             `json:"labels"`
 
+	Retention *Retention `json:"retention,omitempty"` // nil: kept for ever
+
 	Sealed *SealMark `json:"sealed,omitempty"`
+}
+
+// Retention is how long a recording is kept, as decided at its start. What
+// becomes of it after the seal, an extension or a hold, is not in the manifest.
+type Retention struct {
+	Class       string              `json:"class,omitempty"` // of the configuration; "" if the days are the capture's own
+	Days        int                 `json:"days"`            // from the end of the recording
+	RetainUntil *Time               `json:"retainUntil"`     // null while the capture runs
+	Locks       map[string]LockMode `json:"locks,omitempty"` // by storage: how it keeps the objects
+	Early       bool                `json:"early,omitempty"` // may be disposed of before, by request
 }
 
 // Room names the room that was recorded.

@@ -54,6 +54,8 @@ func TestArrows(t *testing.T) {
 		{"mixdown/configs", "mixdown/", nil},
 		{"mixdown/access", "mixdown/", []string{"mixdown/storage"}},
 		{"mixdown/access", "net/http", nil},
+		{"mixdown/retention", "mixdown/", []string{"mixdown/storage", "mixdown/events", "mixdown/audit"}},
+		{"mixdown/retention", "net/http", nil},
 		{"mixdown/netguard", "mixdown/", nil},
 		{"mixdown/events", "mixdown/", []string{"mixdown/storage"}},
 		{"mixdown/events", "net/http", nil},
