@@ -26,6 +26,7 @@ import (
 	"mixdown/access"
 	"mixdown/capture"
 	"mixdown/rooms"
+	"mixdown/rules"
 	"mixdown/storage"
 )
 
@@ -33,6 +34,7 @@ import (
 type Config struct {
 	Captures   *capture.Manager
 	Rooms      *rooms.Service
+	Rules      *rules.Engine
 	Recordings map[string]storage.Browser                                    // by the name of their storage
 	Probe      func(path string, r io.ReadSeeker) (samples int64, err error) // opens audio files for verify
 	PublicKeys []string                                                      // that recordings may be signed with
@@ -77,6 +79,7 @@ func New(c Config) http.Handler {
 	s.captureRoutes()
 	s.recordingRoutes()
 	s.roomRoutes()
+	s.ruleRoutes()
 	s.accessRoutes()
 	s.healthRoutes(mux)
 	for _, path := range []string{"/v1", "/v1/"} {

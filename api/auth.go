@@ -140,10 +140,14 @@ var operationRights = map[string]access.Right{
 	"get-file":   access.Play,
 	"list-rooms": access.SeeRooms, "get-room": access.SeeRooms, "kick-user": access.Moderate, "remove-stream": access.Moderate,
 	"make-token": access.MintTokens,
-	"list-keys":  access.SetKeys, "make-key": access.SetKeys, "revoke-key": access.SetKeys,
+	"list-rules": access.SeeRules, "get-rule": access.SeeRules, "explain-rules": access.SeeRules,
+	"put-rule": access.SetRules, "delete-rule": access.SetRules,
+	"list-keys": access.SetKeys, "make-key": access.SetKeys, "revoke-key": access.SetKeys,
 	"who-am-i": access.Any, "begin-session": access.Any, "end-session": access.Any,
 }
 
 // wholeDaemon are the operations that a key for some rooms cannot have: they
 // concern what all rooms share.
-var wholeDaemon = map[string]bool{}
+var wholeDaemon = map[string]bool{
+	"list-rules": true, "get-rule": true, "explain-rules": true, "put-rule": true, "delete-rule": true,
+}

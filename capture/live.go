@@ -62,12 +62,13 @@ func publishedInfo(captureID string) string {
 	return string(b)
 }
 
-// isPublished says that a stream is the mix of a capture, ours or another's.
-func isPublished(s joiner.Stream) bool {
+// IsMix says that the extra info of a stream is that of the mix of a capture,
+// ours or another's.
+func IsMix(extraInfo string) bool {
 	var info struct {
 		Mixdown string `json:"mixdown"`
 	}
-	return json.Unmarshal([]byte(s.ExtraInfo), &info) == nil && info.Mixdown == "mix"
+	return json.Unmarshal([]byte(extraInfo), &info) == nil && info.Mixdown == "mix"
 }
 
 // run drives the live mix until ctx ends; it waits for its encoders.

@@ -201,6 +201,11 @@ func (m *Manager) Start(id string, spec Spec) (*Capture, bool, error) {
 	return c, true, nil
 }
 
+// Check says what is wrong with a spec, as Start would.
+func (m *Manager) Check(spec Spec) error {
+	return spec.withDefaults().check(slices.Sorted(maps.Keys(m.config.Systems)), m.config.Storages)
+}
+
 // vacant refuses a recorder that would throw another one out of its room.
 func (m *Manager) vacant(spec Spec) error {
 	if spec.User.UserID == defaultUserID {

@@ -77,7 +77,7 @@ func assemble(env *Config, s saved) *Capture {
 	c.ending, c.stop = context.WithCancelCause(context.Background())
 	c.mu.state, c.mu.reason, c.mu.stopAt, c.mu.ended = s.State, s.Reason, s.StopAt, s.End
 	c.mu.status = Status{
-		ID: s.ID, Start: storage.At(s.Start), Spec: s.Spec.redacted(),
+		ID: s.ID, Start: storage.At(s.Start), Spec: s.Spec.Redacted(),
 		Users: []storage.User{}, Streams: []StreamStatus{}, Outputs: []OutputStatus{},
 	}
 	if s.Status != nil {

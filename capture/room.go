@@ -107,7 +107,7 @@ func (r *room) Stream(s joiner.Stream) joiner.Receiver {
 		}
 		r.remove(s.ID, "taken over", r.c.clock.now())
 	}
-	published := isPublished(s)
+	published := IsMix(s.ExtraInfo)
 	if !r.c.spec.Mix.wants(s.ID, s.User.ID, published) {
 		return nil
 	}

@@ -51,6 +51,24 @@ type LiveStatus struct {
 	Dropped      int64 `json:"droppedFrames" doc:"Frames of 20 ms that became silence because an encoder fell behind."`
 }
 
+// ID is the capture's id.
+func (c *Capture) ID() string { return c.id }
+
+// IsOf says whether a room is the capture's.
+func (c *Capture) IsOf(system, roomID string) bool {
+	return c.spec.Room.System == system && c.spec.Room.RoomID == roomID
+}
+
+// State is the present state and why it is.
+func (c *Capture) State() (State, string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mu.state, c.mu.reason
+}
+
+// Label is a label that the capture was started with.
+func (c *Capture) Label(name string) string { return c.spec.Labels[name] }
+
 // Status is the capture as it was at the last batch, with its present state.
 func (c *Capture) Status() Status {
 	c.mu.Lock()
@@ -71,7 +89,7 @@ func (c *Capture) publishStatus(durable time.Duration) {
 		t.busy = t.applied
 	}
 	s := Status{
-		ID: c.id, Start: storage.At(c.clock.start), Spec: c.spec.redacted(), Users: nonNil(slices.Clone(t.users)),
+		ID: c.id, Start: storage.At(c.clock.start), Spec: c.spec.Redacted(), Users: nonNil(slices.Clone(t.users)),
 		Streams: t.streamStatus(), Outputs: t.outputStatus(), Live: c.live.status(), Seconds: durable.Seconds(),
 	}
 	c.mu.Lock()
@@ -148,8 +166,8 @@ func (l *live) status() LiveStatus {
 	}
 }
 
-// redacted is the spec without its secrets.
-func (s Spec) redacted() Spec {
+// Redacted is the spec without its secrets.
+func (s Spec) Redacted() Spec {
 	if s.Room.Token != "" {
 		s.Room.Token = "***"
 	}

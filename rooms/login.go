@@ -176,6 +176,7 @@ func (s *Service) open(p signal.LoginParams, claims token.Claims) (*login, *sign
 	}
 	s.users[key], s.sessions[l.session] = l, l
 	r.add(l, p.Config.MaxMemberCount)
+	s.watch(UserJoined, l, nil)
 	s.log.Info("login", "room", r.id, "user", l.user.UserID, "hidden", l.hidden)
 	return l, nil
 }
@@ -239,6 +240,7 @@ func (s *Service) end(l *login, reason int) {
 		s.graves.add(p.close)
 	}
 	l.room.remove(l)
+	s.watch(UserLeft, l, nil)
 	if len(l.room.logins) == 0 {
 		delete(s.rooms, l.room.id)
 	}

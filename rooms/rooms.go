@@ -33,7 +33,8 @@ type Config struct {
 	AppID  uint32
 	Secret string
 	Media  *sfu.Server
-	Log    *slog.Logger // nil logs nothing
+	Log    *slog.Logger   // nil logs nothing
+	Watch  func(Activity) // hears what happens, in order; must not block; nil hears nothing
 
 	ResumeWindow      time.Duration // how long a dropped client or stream may come back; 30 s
 	PingInterval      time.Duration // between WebSocket pings; 10 s

@@ -161,6 +161,7 @@ func (s *Service) commit(l *login, fd *feed, p signal.PublishParams) {
 		l.room.streams = append(l.room.streams, st)
 		l.room.tell(l, signal.RoomStreamUpdate, signal.StreamUpdateParams{
 			RoomID: l.room.id, UpdateType: signal.Add, StreamList: []signal.Stream{st.describe()}})
+		s.watch(StreamAdded, l, st)
 		s.log.Info("stream added", "room", l.room.id, "user", l.user.UserID, "stream", st.id)
 		return
 	}
@@ -252,6 +253,7 @@ func (s *Service) deleteStreams(r *room, reason int, list ...*stream) {
 		if j := slices.Index(r.streams, st); j >= 0 {
 			r.streams = slices.Delete(r.streams, j, j+1)
 		}
+		s.watch(StreamRemoved, st.owner, st)
 		s.log.Info("stream deleted", "room", r.id, "user", st.owner.user.UserID, "stream", st.id, "reason", reason)
 	}
 	r.tell(list[0].owner, signal.RoomStreamUpdate, signal.StreamUpdateParams{

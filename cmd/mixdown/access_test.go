@@ -38,12 +38,14 @@ var allowed = map[string]string{
 	"kick-user":        "operator",
 	"remove-stream":    "operator",
 	"make-token":       "operator",
-	"list-keys":        "",
-	"make-key":         "",
-	"revoke-key":       "",
-	"who-am-i":         "operator reviewer exporter compliance auditor",
-	"begin-session":    "operator reviewer exporter compliance auditor",
-	"end-session":      "operator reviewer exporter compliance auditor",
+	"list-rules":       "operator compliance auditor", "get-rule": "operator compliance auditor",
+	"explain-rules": "operator compliance auditor", "put-rule": "operator", "delete-rule": "operator",
+	"list-keys":     "",
+	"make-key":      "",
+	"revoke-key":    "",
+	"who-am-i":      "operator reviewer exporter compliance auditor",
+	"begin-session": "operator reviewer exporter compliance auditor",
+	"end-session":   "operator reviewer exporter compliance auditor",
 }
 
 type madeKey struct{ ID, Key string }

@@ -21,6 +21,7 @@ import (
 	"mixdown/api"
 	"mixdown/capture"
 	"mixdown/configs"
+	"mixdown/events"
 	"mixdown/joiner"
 	"mixdown/joiner/native"
 	"mixdown/rooms"
@@ -28,6 +29,7 @@ import (
 	"mixdown/rooms/sfu"
 	"mixdown/rooms/token"
 	"mixdown/rooms/udp"
+	"mixdown/rules"
 	"mixdown/storage"
 	"mixdown/storage/file"
 	"mixdown/storage/s3"
@@ -55,6 +57,7 @@ type daemon struct {
 	spool    *storage.Spool
 	uploader *storage.Uploader
 	captures *capture.Manager
+	rules    *rules.Engine
 	listener net.Listener // what the configuration names
 	inner    net.Listener // for this machine's own use; the same without TLS
 	http     *http.Server
@@ -110,7 +113,7 @@ func (d *daemon) openRooms() (err error) {
 		return fmt.Errorf("room service: %w", err)
 	}
 	d.onClose(d.sfu.Close)
-	if d.rooms, err = rooms.New(rooms.Config{AppID: app.ID, Secret: app.Secret, Media: d.sfu, Log: d.log}); err != nil {
+	if d.rooms, err = rooms.New(rooms.Config{AppID: app.ID, Secret: app.Secret, Media: d.sfu, Watch: d.watch, Log: d.log}); err != nil {
 		return err
 	}
 	sockets, err := udp.NewGroup()
@@ -153,9 +156,12 @@ func (d *daemon) openCaptures() (err error) {
 		Dir: filepath.Join(d.config.Data, "captures"), Spool: d.spool, Storages: names,
 		Systems: map[string]joiner.System{"mixdown": native.New(native.Config{Engine: d.engine, Log: d.log})},
 		URL:     func() string { return "ws://" + loopback(d.inner.Addr()) + "/ws" },
-		Token:   d.recorderToken, Key: key, Local: d.uploader.Drain, Log: d.log,
+		Token:   d.recorderToken, Key: key, Local: d.uploader.Drain, Events: reconsidering{events.Discard, d}, Log: d.log,
 	})
 	if err != nil {
+		return err
+	}
+	if err := d.openRules(); err != nil {
 		return err
 	}
 	keys, err := access.Open(filepath.Join(d.config.Data, "api-keys.json"), d.key)
@@ -166,7 +172,7 @@ func (d *daemon) openCaptures() (err error) {
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	d.http = &http.Server{
 		Handler: d.handler(api.New(api.Config{
-			Captures: d.captures, Rooms: d.rooms, Recordings: browsers, Probe: probe, PublicKeys: key.PublicKeys(),
+			Captures: d.captures, Rooms: d.rooms, Rules: d.rules, Recordings: browsers, Probe: probe, PublicKeys: key.PublicKeys(),
 			Uploads: d.uploader.Stats, Pending: d.spool.Pending, Metrics: metrics, Ready: func() error { return nil }, Keys: keys, Secure: d.config.TLS != (configs.TLS{}), Version: version, Log: d.log,
 		})),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -253,7 +259,8 @@ func (d *daemon) run(ctx context.Context, ready func(addresses)) error {
 		case <-ctx.Done():
 		}
 	}()
-	_ = d.captures.Run(ctx) // returns the context's cause
+	service.Go(func() { _ = d.rules.Run(ctx) }) // likewise
+	_ = d.captures.Run(ctx)                     // returns the context's cause
 	cause := context.Cause(ctx)
 
 	grace, stop := context.WithTimeout(base, uploadGrace)

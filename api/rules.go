@@ -1,0 +1,131 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"maps"
+	"net/http"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"mixdown/access"
+	"mixdown/capture"
+	"mixdown/rules"
+)
+
+// template is a capture without its room, which the rule brings.
+type template struct{ capture.Spec }
+
+// Schema implements huma.SchemaProvider.
+func (template) Schema(r huma.Registry) *huma.Schema {
+	s := *r.SchemaFromRef(r.Schema(reflect.TypeFor[capture.Spec](), true, "Spec").Ref)
+	s.Properties = maps.Clone(s.Properties)
+	delete(s.Properties, "room")
+	s.Required = slices.DeleteFunc(slices.Clone(s.Required), func(name string) bool { return name == "room" })
+	s.PrecomputeMessages()
+	return &s
+}
+
+type ruleInput struct {
+	ID   string `path:"id" maxLength:"32"`
+	Body struct {
+		rules.Terms
+		Capture template `json:"capture" doc:"What to capture: the body of a capture without its room. {roomID} in the streamID of a republished mix stands for the room's id."`
+	}
+}
+
+type ruleOutput struct {
+	Status int
+	Body   rules.Rule
+}
+
+type ruleList struct {
+	Body struct {
+		Rules []rules.Rule `json:"rules" doc:"In the order in which they are asked."`
+	}
+}
+
+type ruleID struct {
+	ID string `path:"id" maxLength:"32"`
+}
+
+type explainInput struct {
+	Room   string    `query:"room" required:"true" minLength:"1" maxLength:"128"`
+	System string    `query:"system" default:"mixdown"`
+	At     time.Time `query:"at" doc:"An instant in the past; without it, now."`
+}
+
+type explainOutput struct{ Body rules.Decision }
+
+func (s *server) ruleRoutes() {
+	register(s, http.MethodGet, "/v1/rules", "list-rules", "List the rules in the order in which they are asked", s.listRules)
+	register(s, http.MethodGet, "/v1/rules/explain", "explain-rules", "Why a room is, or was, recorded or not", s.explain)
+	register(s, http.MethodGet, "/v1/rules/{id}", "get-rule", "Show a rule", s.getRule)
+	register(s, http.MethodPut, "/v1/rules/{id}", "put-rule", "Record matching rooms by themselves", s.putRule)
+	register(s, http.MethodDelete, "/v1/rules/{id}", "delete-rule", "Remove a rule; captures that it started go on", s.deleteRule)
+}
+
+func (s *server) listRules(context.Context, *struct{}) (*ruleList, error) {
+	out := &ruleList{}
+	out.Body.Rules = s.Rules.Rules()
+	for i := range out.Body.Rules {
+		out.Body.Rules[i].Capture = out.Body.Rules[i].Capture.Redacted()
+	}
+	if out.Body.Rules == nil {
+		out.Body.Rules = []rules.Rule{}
+	}
+	return out, nil
+}
+
+func (s *server) getRule(_ context.Context, in *ruleID) (*ruleOutput, error) {
+	r, err := s.Rules.Rule(in.ID)
+	return answerRule(http.StatusOK, r, err)
+}
+
+func (s *server) putRule(ctx context.Context, in *ruleInput) (*ruleOutput, error) {
+	r, created, err := s.Rules.Put(rules.Rule{ID: in.ID, Terms: in.Body.Terms, Capture: in.Body.Capture.Spec}, access.From(ctx).Actor())
+	if created {
+		return answerRule(http.StatusCreated, r, err)
+	}
+	return answerRule(http.StatusOK, r, err)
+}
+
+func (s *server) deleteRule(_ context.Context, in *ruleID) (*struct{}, error) {
+	return nil, ruleProblem(s.Rules.Delete(in.ID))
+}
+
+func (s *server) explain(_ context.Context, in *explainInput) (*explainOutput, error) {
+	if in.At.IsZero() {
+		return &explainOutput{s.Rules.Explain(in.System, in.Room)}, nil
+	}
+	d, err := s.Rules.ExplainAt(in.System, in.Room, in.At)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, newProblem(http.StatusNotFound, "no_decision", "%s", err)
+	}
+	if err != nil {
+		return nil, problemOf(err)
+	}
+	return &explainOutput{d}, nil
+}
+
+func answerRule(status int, r rules.Rule, err error) (*ruleOutput, error) {
+	if err != nil {
+		return nil, ruleProblem(err)
+	}
+	r.Capture = r.Capture.Redacted()
+	return &ruleOutput{status, r}, nil
+}
+
+func ruleProblem(err error) error {
+	switch {
+	case errors.Is(err, rules.ErrNotFound):
+		return newProblem(http.StatusNotFound, "rule_not_found", "%s", err)
+	case errors.Is(err, rules.ErrInvalid):
+		return newProblem(http.StatusUnprocessableEntity, "invalid_rule", "%s", err)
+	}
+	return problemOf(err)
+}

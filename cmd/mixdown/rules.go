@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+
+	"mixdown/capture"
+	"mixdown/events"
+	"mixdown/rooms"
+	"mixdown/rules"
+)
+
+// openRules opens the rules; they hear of the embedded rooms from now on.
+func (d *daemon) openRules() (err error) {
+	d.rules, err = rules.New(rules.Config{
+		Dir:   filepath.Join(d.config.Data, "rules"),
+		Check: d.captures.Check,
+		Start: func(id string, spec capture.Spec) error {
+			_, _, err := d.captures.Start(id, spec)
+			return err
+		},
+		Stop: func(ctx context.Context, id string) error {
+			c, err := d.captures.Get(id)
+			if err != nil {
+				return err
+			}
+			return c.Stop(ctx)
+		},
+		State: func(id string) (capture.State, string) {
+			c, err := d.captures.Get(id)
+			if err != nil {
+				return "", ""
+			}
+			return c.State()
+		},
+		Running: func(system, roomID string) map[string]string {
+			found := map[string]string{}
+			for _, c := range d.captures.List() {
+				if state, _ := c.State(); c.IsOf(system, roomID) && !state.Ended() && state != capture.Finalizing {
+					found[c.ID()] = c.Label(rules.Label)
+				}
+			}
+			return found
+		},
+		Log: d.log,
+	})
+	return err
+}
+
+// watch passes on what happens in the embedded rooms. A mix that a capture
+// publishes is nobody who talks.
+func (d *daemon) watch(a rooms.Activity) {
+	if a.StreamID != "" && capture.IsMix(a.ExtraInfo) {
+		return
+	}
+	d.rules.Observe(rules.Activity{
+		System: "mixdown", RoomID: a.RoomID, UserID: a.UserID, StreamID: a.StreamID, At: a.At,
+		Gone: a.Kind == rooms.UserLeft || a.Kind == rooms.StreamRemoved,
+	})
+}
+
+// reconsidering lets the rules look again when a capture changes its state.
+type reconsidering struct {
+	events.Publisher
+	d *daemon
+}
+
+// Publish implements events.Publisher.
+func (r reconsidering) Publish(e events.Event) {
+	r.Publisher.Publish(e)
+	if strings.HasPrefix(e.Type, "capture.") && r.d.rules != nil {
+		r.d.rules.Reconsider(e.Room)
+	}
+}

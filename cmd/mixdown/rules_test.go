@@ -1,0 +1,79 @@
+package main
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"mixdown/capture"
+	"mixdown/rules"
+	"mixdown/storage"
+)
+
+// TestRules: a room that a rule matches is recorded by itself, from its first
+// packet, and the API says why it is and another is not.
+func TestRules(t *testing.T) {
+	t.Parallel()
+	h := startHere(t)
+	rule := map[string]any{
+		"rooms": []string{"team-*"}, "labels": map[string]string{"kind": "team"},
+		"capture": map[string]any{
+			"record":    []any{map[string]any{"what": "streams"}},
+			"republish": []any{map[string]any{"streamID": "{roomID}-mix"}},
+			"limits":    map[string]any{"idleSeconds": 2},
+		},
+	}
+	first := decode[rules.Rule](h.ask("PUT", "/v1/rules/teams", rule).ok(201))
+	if again := decode[rules.Rule](h.ask("PUT", "/v1/rules/teams", rule).ok(200)); first.Version != 1 || again.Version != 1 {
+		t.Errorf("versions %d, %d", first.Version, again.Version)
+	}
+	explain := func(query string) rules.Decision {
+		t.Helper()
+		return decode[rules.Decision](h.ask("GET", "/v1/rules/explain?"+query, nil).ok(200))
+	}
+	ann := h.join("team-a", "ann", tone(t, 440))
+	h.join("board", "bob", tone(t, 550))
+	var d rules.Decision
+	eventually(t, "the rule captures the room", 10*time.Second, func() bool {
+		d = explain("room=team-a")
+		return d.Capture != "" && d.Verdicts[0].Result == rules.Recorded
+	})
+	if other := explain("room=board"); other.Verdicts[0].Result != rules.OtherRoom || !other.Open || !strings.Contains(other.Verdicts[0].Because, "team-*") {
+		t.Errorf("the other room: %+v", other)
+	}
+	eventually(t, "the mix is published", 10*time.Second, func() bool {
+		return strings.Contains(string(h.ask("GET", "/v1/rooms/team-a", nil).body), `"team-a-mix"`)
+	})
+	time.Sleep(time.Second)
+	between := time.Now()
+	ann.leave()
+	var st capture.Status
+	eventually(t, "the capture is complete", 15*time.Second, func() bool {
+		st = decode[capture.Status](h.ask("GET", "/v1/captures/"+d.Capture, nil).ok(200))
+		return st.State == capture.Complete
+	})
+	if st.Labels["kind"] != "team" || st.Labels[rules.Label] != "teams" {
+		t.Errorf("labels %v", st.Labels)
+	}
+	var m storage.Manifest
+	eventually(t, "the manifest is sealed", 10*time.Second, func() bool {
+		m = decode[storage.Manifest](h.ask("GET", "/v1/recordings/"+d.Capture, nil).ok(200))
+		return m.Sealed != nil
+	})
+	if l := m.Ledger["ann/ann-mic"]; l["received"] < 500 || l["lost"] != 0 {
+		t.Errorf("ledger of the only stream: %v", l)
+	}
+	past := explain("room=team-a&at=" + url.QueryEscape(between.UTC().Format(time.RFC3339Nano)))
+	if past.Capture != d.Capture || past.Verdicts[0].Result != rules.Recorded || past.Verdicts[0].Version != 1 {
+		t.Errorf("the past: %+v", past)
+	}
+	h.ask("GET", "/v1/rules/explain?room=never&at=2020-01-01T00:00:00Z", nil).problem(404, "no_decision")
+	h.ask("GET", "/v1/rules/explain", nil).problem(422, "invalid_request")
+	h.ask("PUT", "/v1/rules/bad", map[string]any{"rooms": []string{"["}, "capture": rule["capture"]}).problem(422, "invalid_rule")
+	h.ask("PUT", "/v1/rules/bad", map[string]any{"rooms": []string{"*"}, "capture": map[string]any{}}).problem(422, "invalid_capture")
+	h.ask("PUT", "/v1/rules/bad", map[string]any{"rooms": []string{"*"}, "capture": map[string]any{"recrod": 1}}).problem(422, "invalid_request")
+	h.ask("DELETE", "/v1/rules/teams", nil).ok(204)
+	h.ask("GET", "/v1/rules/teams", nil).problem(404, "rule_not_found")
+	h.ask("DELETE", "/v1/rules/teams", nil).problem(404, "rule_not_found")
+}

@@ -1,0 +1,287 @@
+package rules
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"mixdown/capture"
+)
+
+// Config is what an [Engine] needs of the daemon.
+type Config struct {
+	Dir     string                                        // for rules and decisions, e.g. <data>/rules
+	Check   func(capture.Spec) error                      // what is wrong with a spec
+	Start   func(id string, spec capture.Spec) error      // begins a capture
+	Stop    func(ctx context.Context, id string) error    // ends one
+	State   func(id string) (capture.State, string)       // of a capture, with its reason; "" if there is none
+	Running func(system, roomID string) map[string]string // captures of a room that run: rule by capture id
+	Log     *slog.Logger
+}
+
+// Activity is what somebody did in a room.
+type Activity struct {
+	System   string
+	RoomID   string
+	UserID   string
+	StreamID string // "" if it is about the user
+	Gone     bool   // the user left, the stream ended
+	At       time.Time
+}
+
+const (
+	look       = 5 * time.Second // how often times and captures are compared without an occasion
+	firstRetry = time.Second
+	lastRetry  = 30 * time.Second
+)
+
+// Engine follows rooms and rules. Its methods are safe for concurrent use.
+type Engine struct {
+	config    Config
+	decisions *decisions
+	wake      chan struct{}
+
+	mu    sync.Mutex
+	rules []Rule // as they are asked
+	rooms map[place]*room
+}
+
+type place struct{ system, roomID string }
+
+// room is an open room.
+type room struct {
+	place
+	since   time.Time
+	users   map[string]bool
+	streams map[string]string // user by stream
+	dirty   bool
+
+	matched bool            // some rule is about it
+	handled map[string]bool // rules whose capture somebody stopped by hand: not again before the room closes
+	stopped map[string]bool // captures that were stopped at the end of a window
+	capture string          // the running one
+	rule    string          // whose it is
+	retry   time.Time
+	tries   int
+	refused string // why the last start failed
+	told    string // the last decision, to write only those that differ
+}
+
+// New reads the rules that are kept in config.Dir.
+func New(config Config) (*Engine, error) {
+	if err := os.MkdirAll(config.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("rules: %w", err)
+	}
+	e := &Engine{config: config, wake: make(chan struct{}, 1), rooms: map[place]*room{}}
+	if err := e.load(); err != nil {
+		return nil, err
+	}
+	var err error
+	e.decisions, err = openDecisions(config.Dir)
+	return e, err
+}
+
+// Observe takes note of an activity. It does not block.
+func (e *Engine) Observe(a Activity) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	at := place{a.System, a.RoomID}
+	r := e.rooms[at]
+	if r == nil {
+		if a.Gone {
+			return
+		}
+		r = &room{place: at, since: a.At, users: map[string]bool{}, streams: map[string]string{}, handled: map[string]bool{}, stopped: map[string]bool{}}
+		e.rooms[at] = r
+	}
+	switch {
+	case a.StreamID != "" && a.Gone:
+		delete(r.streams, a.StreamID)
+	case a.StreamID != "":
+		r.streams[a.StreamID] = a.UserID
+		r.users[a.UserID] = true // a system that tells of streams only
+	case a.Gone:
+		delete(r.users, a.UserID)
+	default:
+		r.users[a.UserID] = true
+	}
+	r.dirty = true
+	e.poke()
+}
+
+// Reconsider makes Run look at a room: its capture changed its state.
+func (e *Engine) Reconsider(roomID string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for at, r := range e.rooms {
+		if at.roomID == roomID {
+			r.dirty = true
+			e.poke()
+		}
+	}
+}
+
+// poke wakes Run. The caller holds the lock or does not care.
+func (e *Engine) poke() {
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+// changed makes Run look at every room. The caller holds the lock.
+func (e *Engine) changed() {
+	for _, r := range e.rooms {
+		r.dirty, r.retry, r.tries, r.refused = true, time.Time{}, 0, ""
+	}
+	e.poke()
+}
+
+// Run follows the rules until ctx ends. Captures go on without it.
+func (e *Engine) Run(ctx context.Context) error {
+	var stops sync.WaitGroup
+	defer stops.Wait()
+	defer e.decisions.close()
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for {
+		all := false
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-e.wake:
+		case <-tick.C:
+			all = true
+		}
+		for _, id := range e.look(all, time.Now()) {
+			stops.Go(func() {
+				if err := e.config.Stop(ctx, id); err != nil && ctx.Err() == nil {
+					e.config.Log.Error("a rule could not stop its capture", "capture", id, "err", err)
+				}
+			})
+		}
+		if err := e.decisions.flush(); err != nil {
+			e.config.Log.Error("decisions of rules are not written down", "err", err)
+		}
+	}
+}
+
+// look decides about the rooms in which something happened, or about all that
+// a rule is about. It returns the captures that are to be stopped.
+func (e *Engine) look(all bool, now time.Time) (stop []string) {
+	e.mu.Lock()
+	var rooms []*room
+	for _, r := range e.rooms {
+		if r.dirty || all && r.matched {
+			rooms = append(rooms, r)
+		}
+	}
+	e.mu.Unlock()
+	slices.SortFunc(rooms, func(a, b *room) int { return strings.Compare(a.roomID, b.roomID) })
+	for _, r := range rooms {
+		if id := e.decide(r, now); id != "" {
+			stop = append(stop, id)
+		}
+	}
+	return stop
+}
+
+// decide starts or stops what the rules want of one room, and writes down why.
+func (e *Engine) decide(r *room, now time.Time) (stop string) {
+	e.mu.Lock()
+	r.dirty = false
+	e.settle(r)
+	verdicts, winner := e.ask(r, now)
+	r.matched = slices.ContainsFunc(verdicts, func(v Verdict) bool { return v.Result != OtherRoom })
+	start := winner != nil && r.capture == "" && !now.Before(r.retry)
+	if r.capture != "" && r.rule != "" {
+		if i := slices.IndexFunc(e.rules, func(o Rule) bool { return o.ID == r.rule }); i >= 0 && !e.rules[i].holds(now) {
+			stop, r.capture, r.rule = r.capture, "", ""
+			r.stopped[stop] = true
+		}
+	}
+	e.mu.Unlock()
+	if start {
+		e.start(r, *winner, now)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if start || stop != "" {
+		verdicts, _ = e.ask(r, now)
+	}
+	e.note(r, verdicts, now)
+	if len(r.users) == 0 && len(r.streams) == 0 && !r.dirty {
+		delete(e.rooms, r.place)
+	}
+	return stop
+}
+
+// settle learns what became of the room's capture. The caller holds the lock.
+func (e *Engine) settle(r *room) {
+	if r.capture == "" {
+		for id, rule := range e.config.Running(r.system, r.roomID) {
+			if rule != "" && !r.stopped[id] {
+				r.capture, r.rule = id, rule
+			}
+		}
+		return
+	}
+	state, reason := e.config.State(r.capture)
+	if state != "" && !state.Ended() && state != capture.Finalizing {
+		return
+	}
+	if reason == capture.ErrStopped.Error() {
+		r.handled[r.rule] = true
+	}
+	if state == capture.Failed {
+		r.refused = "its capture failed: " + reason
+		e.putOff(r, time.Now())
+	}
+	r.capture, r.rule = "", ""
+}
+
+func (e *Engine) putOff(r *room, now time.Time) {
+	r.retry = now.Add(min(lastRetry, firstRetry<<min(r.tries, 5)))
+	r.tries++
+}
+
+// start starts the capture of a rule.
+func (e *Engine) start(r *room, rule Rule, now time.Time) {
+	id := fmt.Sprintf("%s-%s", rule.ID, now.UTC().Format("20060102T150405.000"))
+	id = strings.ReplaceAll(id, ".", "") + "-" + suffix(r.place)
+	err := e.config.Start(id, rule.spec(r.roomID))
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var wrong *capture.SpecError
+	switch {
+	case err == nil:
+		r.capture, r.rule, r.tries, r.refused = id, rule.ID, 0, ""
+		e.config.Log.Info("a rule started a capture", "rule", rule.ID, "room", r.roomID, "capture", id)
+	case errors.As(err, &wrong): // until somebody changes the rule
+		r.refused, r.retry = err.Error(), now.AddDate(1, 0, 0)
+		e.config.Log.Error("a rule cannot start its capture", "rule", rule.ID, "room", r.roomID, "err", err)
+	default:
+		r.refused = err.Error()
+		e.putOff(r, now)
+		e.config.Log.Warn("a rule could not start its capture", "rule", rule.ID, "room", r.roomID, "err", err, "again", r.retry.Sub(now))
+	}
+}
+
+// people lists who is there, sorted.
+func (r *room) people() (users, streams []string) {
+	return slices.Sorted(maps.Keys(r.users)), slices.Sorted(maps.Keys(r.streams))
+}
+
+// OpenRooms is the number of rooms in which somebody is.
+func (e *Engine) OpenRooms() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.rooms)
+}
