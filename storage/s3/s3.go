@@ -45,6 +45,7 @@ type Config struct {
 // [storage.Locker].
 type Bucket struct {
 	client   *minio.Client
+	clock    *dated
 	endpoint string
 	bucket   string
 	prefix   string
@@ -73,19 +74,20 @@ func New(c Config) (*Bucket, error) {
 			return nil, fmt.Errorf("S3 at %s: %w", host, err)
 		}
 	}
+	clock := &dated{RoundTripper: transport}
 	client, err := minio.New(host, &minio.Options{
 		Creds:           credentials.NewStaticV4(c.AccessKey, c.SecretKey, ""),
 		Secure:          secure,
 		Region:          c.Region,
 		BucketLookup:    lookup,
-		Transport:       lenient{transport},
+		Transport:       lenient{clock},
 		TrailingHeaders: true, // minio-go takes a checksum of ours only so
 		MaxRetries:      1,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("S3 at %s: %w", host, err)
 	}
-	b := &Bucket{client: client, endpoint: client.EndpointURL().String(), bucket: c.Bucket}
+	b := &Bucket{client: client, clock: clock, endpoint: client.EndpointURL().String(), bucket: c.Bucket}
 	if p := strings.Trim(c.Prefix, "/"); p != "" {
 		if !fs.ValidPath(p) {
 			return nil, fmt.Errorf("S3 at %s: prefix %q is not of the form a/b", host, c.Prefix)
