@@ -25,6 +25,7 @@ import (
 
 	"mixdown/access"
 	"mixdown/capture"
+	"mixdown/completeness"
 	"mixdown/rooms"
 	"mixdown/rules"
 	"mixdown/storage"
@@ -35,6 +36,7 @@ type Config struct {
 	Captures   *capture.Manager
 	Rooms      *rooms.Service
 	Rules      *rules.Engine
+	History    *completeness.History
 	Recordings map[string]storage.Browser                                    // by the name of their storage
 	Probe      func(path string, r io.ReadSeeker) (samples int64, err error) // opens audio files for verify
 	PublicKeys []string                                                      // that recordings may be signed with
@@ -80,6 +82,7 @@ func New(c Config) http.Handler {
 	s.recordingRoutes()
 	s.roomRoutes()
 	s.ruleRoutes()
+	s.completenessRoutes()
 	s.accessRoutes()
 	s.healthRoutes(mux)
 	for _, path := range []string{"/v1", "/v1/"} {

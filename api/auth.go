@@ -141,6 +141,7 @@ var operationRights = map[string]access.Right{
 	"list-rooms": access.SeeRooms, "get-room": access.SeeRooms, "kick-user": access.Moderate, "remove-stream": access.Moderate,
 	"make-token": access.MintTokens,
 	"list-rules": access.SeeRules, "get-rule": access.SeeRules, "explain-rules": access.SeeRules,
+	"completeness": access.SeeAudit, "completeness-page": access.SeeAudit,
 	"put-rule": access.SetRules, "delete-rule": access.SetRules,
 	"list-keys": access.SetKeys, "make-key": access.SetKeys, "revoke-key": access.SetKeys,
 	"who-am-i": access.Any, "begin-session": access.Any, "end-session": access.Any,
@@ -149,5 +150,6 @@ var operationRights = map[string]access.Right{
 // wholeDaemon are the operations that a key for some rooms cannot have: they
 // concern what all rooms share.
 var wholeDaemon = map[string]bool{
+	"completeness": true, "completeness-page": true,
 	"list-rules": true, "get-rule": true, "explain-rules": true, "put-rule": true, "delete-rule": true,
 }

@@ -146,12 +146,7 @@ func (t *timeline) storedStreams() []storage.Stream {
 			i = len(all)
 			all = append(all, storage.Stream{StreamID: id, UserID: user})
 		}
-		stay := storage.Presence{Join: t.archive.clock.utcAt(s.joined)}
-		if s.left >= 0 {
-			left := t.archive.clock.utcAt(s.left)
-			stay.Leave = &left
-		}
-		all[i].Joins = append(all[i].Joins, stay)
+		all[i].Joins = append(all[i].Joins, s.stay())
 	}
 	return all
 }
@@ -163,4 +158,14 @@ func (t *timeline) qualities() map[string]map[string]float64 {
 		all[s.key()] = s.figures()
 	}
 	return all
+}
+
+// stay is when the stream was in the room.
+func (s *stream) stay() storage.Presence {
+	p := storage.Presence{Join: s.t.archive.clock.utcAt(s.joined)}
+	if s.left >= 0 {
+		left := s.t.archive.clock.utcAt(s.left)
+		p.Leave = &left
+	}
+	return p
 }

@@ -29,6 +29,7 @@ type Status struct {
 type StreamStatus struct {
 	StreamID string             `json:"streamID"`
 	User     joiner.User        `json:"user"`
+	Joins    []storage.Presence `json:"joins" doc:"Its stays in the room while the capture ran."`
 	Present  bool               `json:"present" doc:"In the room now."`
 	LevelDB  float64            `json:"levelDb" doc:"In dBFS as last told by the publisher; -127 is silence."`
 	Ledger   storage.Ledger     `json:"ledger" doc:"Milliseconds by what became of them."`
@@ -111,6 +112,7 @@ func (t *timeline) streamStatus() []StreamStatus {
 			index[s.key()] = i
 			all = append(all, StreamStatus{StreamID: s.rec.Stream.ID, User: s.rec.Stream.User, LevelDB: -127, Ledger: books[s.key()]})
 		}
+		all[i].Joins = append(all[i].Joins, s.stay())
 		all[i].Present = s.left < 0 && !s.done
 		all[i].Quality = s.figures()
 		if all[i].Present {

@@ -57,6 +57,8 @@ func TestArrows(t *testing.T) {
 		{"mixdown/retention", "mixdown/", []string{"mixdown/storage", "mixdown/events", "mixdown/audit"}},
 		{"mixdown/retention", "net/http", nil},
 		{"mixdown/rules", "net/http", nil},
+		{"mixdown/completeness", "mixdown/", []string{"mixdown/storage"}},
+		{"mixdown/completeness", "net/http", nil},
 		{"mixdown/rules", "mixdown/rooms", nil},
 		{"mixdown/capture", "mixdown/rules", nil},
 		{"mixdown/netguard", "mixdown/", nil},

@@ -20,6 +20,7 @@ import (
 	"mixdown/access"
 	"mixdown/api"
 	"mixdown/capture"
+	"mixdown/completeness"
 	"mixdown/configs"
 	"mixdown/events"
 	"mixdown/joiner"
@@ -58,6 +59,7 @@ type daemon struct {
 	uploader *storage.Uploader
 	captures *capture.Manager
 	rules    *rules.Engine
+	history  *completeness.History
 	listener net.Listener // what the configuration names
 	inner    net.Listener // for this machine's own use; the same without TLS
 	http     *http.Server
@@ -172,7 +174,7 @@ func (d *daemon) openCaptures() (err error) {
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	d.http = &http.Server{
 		Handler: d.handler(api.New(api.Config{
-			Captures: d.captures, Rooms: d.rooms, Rules: d.rules, Recordings: browsers, Probe: probe, PublicKeys: key.PublicKeys(),
+			Captures: d.captures, Rooms: d.rooms, Rules: d.rules, History: d.history, Recordings: browsers, Probe: probe, PublicKeys: key.PublicKeys(),
 			Uploads: d.uploader.Stats, Pending: d.spool.Pending, Metrics: metrics, Ready: func() error { return nil }, Keys: keys, Secure: d.config.TLS != (configs.TLS{}), Version: version, Log: d.log,
 		})),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -260,7 +262,8 @@ func (d *daemon) run(ctx context.Context, ready func(addresses)) error {
 		}
 	}()
 	service.Go(func() { _ = d.rules.Run(ctx) }) // likewise
-	_ = d.captures.Run(ctx)                     // returns the context's cause
+	service.Go(func() { d.keepHistory(roomCtx) })
+	_ = d.captures.Run(ctx) // returns the context's cause
 	cause := context.Cause(ctx)
 
 	grace, stop := context.WithTimeout(base, uploadGrace)

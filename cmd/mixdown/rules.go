@@ -4,15 +4,22 @@ import (
 	"context"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"mixdown/capture"
+	"mixdown/completeness"
 	"mixdown/events"
 	"mixdown/rooms"
 	"mixdown/rules"
 )
 
-// openRules opens the rules; they hear of the embedded rooms from now on.
+// openRules opens the rules and the history; they hear of the embedded rooms
+// from now on.
 func (d *daemon) openRules() (err error) {
+	if d.history, err = completeness.OpenHistory(filepath.Join(d.config.Data, "rooms")); err != nil {
+		return err
+	}
+	d.onClose(d.history.Close)
 	d.rules, err = rules.New(rules.Config{
 		Dir:   filepath.Join(d.config.Data, "rules"),
 		Check: d.captures.Check,
@@ -54,10 +61,33 @@ func (d *daemon) watch(a rooms.Activity) {
 	if a.StreamID != "" && capture.IsMix(a.ExtraInfo) {
 		return
 	}
+	stay := completeness.Stay{System: "mixdown", RoomID: a.RoomID, UserID: a.UserID, StreamID: a.StreamID, From: a.At, To: a.At}
+	switch a.Kind {
+	case rooms.StreamAdded:
+		d.history.Began(stay)
+	case rooms.StreamRemoved:
+		d.history.Ended(stay)
+	}
 	d.rules.Observe(rules.Activity{
 		System: "mixdown", RoomID: a.RoomID, UserID: a.UserID, StreamID: a.StreamID, At: a.At,
 		Gone: a.Kind == rooms.UserLeft || a.Kind == rooms.StreamRemoved,
 	})
+}
+
+// keepHistory makes durable, every second, what was heard of the rooms.
+func (d *daemon) keepHistory(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := d.history.Flush(); err != nil {
+			d.log.Error("the history of rooms is not written down", "err", err)
+		}
+	}
 }
 
 // reconsidering lets the rules look again when a capture changes its state.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mixdown/capture"
+	"mixdown/completeness"
 	"mixdown/rules"
 	"mixdown/storage"
 )
@@ -67,6 +68,22 @@ func TestRules(t *testing.T) {
 	past := explain("room=team-a&at=" + url.QueryEscape(between.UTC().Format(time.RFC3339Nano)))
 	if past.Capture != d.Capture || past.Verdicts[0].Result != rules.Recorded || past.Verdicts[0].Version != 1 {
 		t.Errorf("the past: %+v", past)
+	}
+	report := decode[completeness.Report](h.ask("GET", "/v1/completeness", nil).ok(200))
+	verdicts := map[string]string{}
+	for _, s := range report.Sessions {
+		verdicts[s.RoomID] = s.Verdict
+	}
+	if verdicts["team-a"] != "complete" || verdicts["board"] != "unrecorded" || len(verdicts) != 2 {
+		t.Errorf("completeness: %v, %+v", verdicts, report.Sessions)
+	}
+	for _, s := range report.Sessions {
+		if s.RoomID == "board" && (len(s.Streams[0].Missing) != 1 || !strings.Contains(s.Streams[0].Missing[0].Why, "no rule matches")) {
+			t.Errorf("why board is missing: %+v", s.Streams[0].Missing)
+		}
+	}
+	if page := h.ask("GET", "/v1/completeness/page", nil).ok(200); !strings.Contains(string(page.body), "board") || !strings.HasPrefix(page.header.Get("Content-Type"), "text/html") {
+		t.Errorf("page: %s %s", page.header, page.body)
 	}
 	h.ask("GET", "/v1/rules/explain?room=never&at=2020-01-01T00:00:00Z", nil).problem(404, "no_decision")
 	h.ask("GET", "/v1/rules/explain", nil).problem(422, "invalid_request")
