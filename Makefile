@@ -8,27 +8,53 @@ TOOLS := $(CURDIR)/.cache/bin
 
 export MIXDOWN_TOOLS := $(TOOLS)
 
-.PHONY: demo run build test soak bench fuzz lint install
+.PHONY: demo run build program web test screenshots soak bench fuzz lint install
 
 build: install
-	$(GO) build $(TAGS) -o mixdown ./cmd/mixdown
+	@$(MAKE) --no-print-directory web program
 
-demo: build
+# The demonstration needs no pages, and no network once all is installed.
+demo: install
+	@$(MAKE) --no-print-directory web || echo "demo: going on without the web pages" >&2
+	@$(MAKE) --no-print-directory program
 	./mixdown demo
 
 run: build
 	./mixdown serve
 
+program:
+	$(GO) build $(TAGS) -o mixdown ./cmd/mixdown
+
+# The pages and the JavaScript client, when their sources are newer.
+WEB := web/dist/call/index.html
+web: $(WEB)
+$(WEB): web/node_modules/.package-lock.json $(shell find web -name node_modules -prune -o -name dist -prune -o -name test -prune -o \
+	-type f \( -name '*.ts' -o -name '*.tsx' -o -name '*.css' -o -name '*.html' -o -name '*.svg' -o -name '*.mjs' -o -name '*.json' \) ! -name 'client.*' -print)
+	cd web && npm run --silent build
+web/node_modules/.package-lock.json: web/package-lock.json
+	cd web && npm ci --silent
+	@touch $@
+
 # Everything, real browser and real S3 server included.
 test:
 	scripts/install.sh test
+	@$(MAKE) --no-print-directory web
 	test -z "$$(gofmt -l $$(git ls-files '*.go'))"
 	$(GO) vet $(TAGS) ./...
 	$(GO) test $(TAGS) -race -shuffle=on -timeout 25m ./...
 
+# Each page on a desk and on a phone, into the folder screenshots.
+screenshots:
+	scripts/install.sh test
+	@$(MAKE) --no-print-directory web
+	@mkdir -p screenshots
+	MIXDOWN_SCREENSHOTS=$(CURDIR)/screenshots $(GO) test $(TAGS) -count=1 -run 'TestPage|TestTutorialPage' ./web
+	@ls screenshots
+
 # The long ones.
 soak:
 	scripts/install.sh test
+	@$(MAKE) --no-print-directory web
 	MIXDOWN_SOAK=1 $(GO) test $(TAGS) -race -timeout 3h ./...
 
 # Prints its tables and writes bench.json.

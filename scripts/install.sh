@@ -34,11 +34,13 @@ packages() {
 	# Only a build without the tag nolibopusfile links it: a plain `go build`.
 	library libopusfile-dev
 	library ca-certificates
+	# The pages are built with them; Debian 12 has Node.js 18.
+	program node nodejs
+	program npm npm
 	if [ "$what" = test ]; then
 		program age age
 		program chromium chromium
 		program ffmpeg ffmpeg
-		program node nodejs
 		program opusinfo opus-tools
 		program sox sox
 		library libsox-fmt-all

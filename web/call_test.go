@@ -28,7 +28,7 @@ func (d *daemon) caller(userID string, hz float64) *caller {
 	d.t.Helper()
 	microphone := webtest.Microphone(d.t, webtest.Tone(hz, time.Second))
 	c := &caller{t: d.t, ctx: webtest.Browser(d.t, microphone), token: d.token(userID), user: userID}
-	webtest.Open(d.t, c.ctx, d.url+"/")
+	webtest.Open(d.t, c.ctx, d.url+"/program")
 	c.do(engineScript, d.url)
 	return c
 }
@@ -49,6 +49,7 @@ const engineScript = `(() => {
 		zg.on('IMRecvBroadcastMessage', (room, list) => list.forEach((m) => note('message', m.fromUser.userID, m.message)));
 		zg.on('streamExtraInfoUpdate', (room, list) => list.forEach((s) => note('info', s.streamID, s.extraInfo)));
 		zg.log = log;
+		zg.initContext();
 		return zg;
 	};
 	window.refusal = (promise) => promise.then(() => 0, (e) => e.errorCode);

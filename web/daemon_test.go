@@ -3,6 +3,7 @@ package web_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -26,8 +27,8 @@ const (
 	roomID = "standup"
 )
 
-// daemon is page, client and room service on one loopback address, as the
-// daemon serves them.
+// daemon is pages, client and room service on one loopback address, as the
+// daemon serves them, and at /program an empty page that loads the client.
 type daemon struct {
 	t       testing.TB
 	service *rooms.Service
@@ -59,6 +60,9 @@ func startOver(t testing.TB, network func(*udp.Conn) net.PacketConn) *daemon {
 		mux.Handle(path, service.Handler())
 	}
 	mux.Handle("/", web.Handler())
+	mux.HandleFunc("/program", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `<!doctype html><title>a program</title><body><script src="/client.js"></script>`)
+	})
 	server := &http.Server{Handler: mux}
 	ctx, cancel := context.WithCancel(context.Background())
 	var tasks sync.WaitGroup

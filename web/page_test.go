@@ -2,8 +2,6 @@ package web_test
 
 import (
 	"context"
-	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -19,62 +17,8 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"mixdown/rooms/token"
-	"mixdown/web"
 	"mixdown/web/webtest"
 )
-
-func TestHandler(t *testing.T) {
-	h := web.Handler()
-	get := func(method, path, host string) *http.Response {
-		r := httptest.NewRequest(method, path, nil)
-		r.Host = host
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, r)
-		return w.Result()
-	}
-	types := map[string]string{
-		"/": "text/html; charset=utf-8", "/client.js": "text/javascript; charset=utf-8", "/call/page.js": "text/javascript; charset=utf-8",
-		"/call/page.css": "text/css; charset=utf-8", "/call/icon.svg": "image/svg+xml",
-	}
-	for path, want := range types {
-		r := get("GET", path, "mixdown.test:8080")
-		if r.StatusCode != http.StatusOK || r.Header.Get("Content-Type") != want {
-			t.Errorf("%s: %s, %s", path, r.Status, r.Header.Get("Content-Type"))
-		}
-		policy := r.Header.Get("Content-Security-Policy")
-		if !strings.HasPrefix(policy, "default-src 'self'; connect-src 'self' ws://mixdown.test:8080 wss://mixdown.test:8080;") || strings.Contains(policy, "unsafe") {
-			t.Errorf("%s: policy %q", path, policy)
-		}
-		for _, name := range []string{"X-Content-Type-Options", "X-Frame-Options", "Referrer-Policy", "Permissions-Policy", "ETag"} {
-			if r.Header.Get(name) == "" {
-				t.Errorf("%s: no %s", path, name)
-			}
-		}
-	}
-	if p := get("GET", "/", "a.test; script-src *").Header.Get("Content-Security-Policy"); strings.Contains(p, "script-src") {
-		t.Errorf("the Host header reached the policy: %q", p)
-	}
-	if got := get("GET", "/client.js", "a.test").Header.Get("Cross-Origin-Resource-Policy"); got != "cross-origin" {
-		t.Errorf("client.js is %q to other origins", got)
-	}
-	for path, want := range map[string]int{"/nothing": 404, "/call/": 404, "/call/index.html": 404, "/client/client.js": 404} {
-		if r := get("GET", path, "a.test"); r.StatusCode != want {
-			t.Errorf("%s: %s", path, r.Status)
-		}
-	}
-	if r := get("POST", "/", "a.test"); r.StatusCode != http.StatusMethodNotAllowed || r.Header.Get("Allow") != "GET, HEAD" {
-		t.Errorf("POST: %s", r.Status)
-	}
-	if r := get("HEAD", "/", "a.test"); r.StatusCode != http.StatusOK || r.ContentLength == 0 {
-		t.Errorf("HEAD: %s", r.Status)
-	}
-	r := httptest.NewRequest("GET", "/client.js", nil)
-	r.Header.Set("If-None-Match", get("GET", "/client.js", "a.test").Header.Get("ETag"))
-	w := httptest.NewRecorder()
-	if h.ServeHTTP(w, r); w.Code != http.StatusNotModified {
-		t.Errorf("an unchanged file: %d", w.Code)
-	}
-}
 
 // visitor is a browser on the call page, and what it did on the network.
 type visitor struct {
@@ -103,7 +47,7 @@ func (d *daemon) visit(fragment url.Values, hz float64) *visitor {
 			v.requests = append(v.requests, e.Request.URL)
 		}
 	}))
-	webtest.Open(d.t, ctx, d.url+"/#"+fragment.Encode())
+	webtest.Open(d.t, ctx, d.url+"/call#"+fragment.Encode())
 	return v
 }
 

@@ -283,7 +283,7 @@ func checkAnnounced(t *testing.T, d *child) {
 		if json.Unmarshal([]byte(line), &l) == nil && l.Msg == "listening" && l.HTTP == "http://"+d.http && l.UDP == d.udp {
 			listening = true
 		}
-		link = link || strings.Contains(line, "http://"+d.http+"/#") && strings.Contains(line, "token=")
+		link = link || strings.Contains(line, "http://"+d.http+"/call#") && strings.Contains(line, "token=")
 	}
 	if !listening || !link {
 		t.Errorf("listening %v, login link %v in: %s", listening, link, d.said())

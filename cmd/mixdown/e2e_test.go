@@ -88,7 +88,7 @@ func newMeeting(t *testing.T) *meeting {
 			"room": {"standup"}, "user": {name}, "stream": {name + "-mic"}, "microphone": {"raw"},
 			"appID": {strconv.Itoa(int(m.rooms.AppID()))}, "token": {m.mint("standup", name)},
 		}
-		webtest.Open(t, page, m.at.HTTP+"/#"+fragment.Encode())
+		webtest.Open(t, page, m.at.HTTP+"/call#"+fragment.Encode())
 		webtest.Do(t, page, `document.getElementById('join').click()`)
 		m.pages[name] = page
 	}

@@ -45,5 +45,5 @@ func (d *daemon) loginLink(a addresses) (string, error) {
 		return "", err
 	}
 	f := url.Values{"room": {"demo"}, "user": {"guest"}, "appID": {strconv.Itoa(int(d.rooms.AppID()))}, "token": {t}}
-	return a.site() + "/#" + f.Encode(), nil
+	return a.site() + "/call#" + f.Encode(), nil
 }

@@ -138,6 +138,7 @@ async function enter(zg, user) {
   streamID = wishedStream || `${user.replace(/[^0-9A-Za-z_-]/g, '_')}-${unique}`;
   people.addStream({ streamID, user: { userID: user, userName: user }, extraInfo: '' }, true);
   const raw = rawMicrophone ? { enableAec: false, enableAns: false, enableAgc: false } : {};
+  zg.initContext();
   const pusher = zg.createPusher({ enableCamera: false, ...raw });
   // What goes wrong comes as publisherStateUpdate, with the same code.
   pusher.start(streamID).catch(() => {});

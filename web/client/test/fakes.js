@@ -187,7 +187,10 @@ class Peer {
   }
 
   addTransceiver(track, init) {
-    this.transceivers.push({ mid: '0', sender: { track }, init });
+    const sender = { track, replaceTrack: async (other) => (sender.track = other) };
+    const transceiver = { mid: '0', sender, init };
+    this.transceivers.push(transceiver);
+    return transceiver;
   }
 
   getTransceivers() {

@@ -10,6 +10,7 @@ const bert = { userID: 'bert', userName: 'Bert' };
 async function setUp(t, streams = []) {
   const world = new World();
   const zg = new ZegoExpressEngine(1, 'ws://daemon.test/ws');
+  zg.initContext({ wxContext: {}, pushAtr: 'pusher', playAtr: 'playerList' });
   const log = [];
   const note = ({ streamID, state, errorCode }) => log.push(`${streamID} ${state} ${errorCode}`);
   zg.on('publisherStateUpdate', note);
@@ -314,30 +315,75 @@ test('media that never connects is given up, with a code', async (t) => {
   assert.deepEqual(world.called('stopPublishing'), [{ streamID: 's' }], 'the server is told');
 });
 
-test('in a mini program initContext comes first, and the page\'s data follow', async (t) => {
-  const { zg, login } = await setUp(t);
-  globalThis.wx = { createLivePusherContext() {} };
-  t.after(() => delete globalThis.wx);
+test('initContext comes first, the pusher is one, and the page\'s data follow', async (t) => {
+  const { world } = await setUp(t);
+  const zg = new ZegoExpressEngine(1, 'ws://daemon.test/ws');
+  t.after(() => zg.destroyEngine());
   assert.equal(zg.createPusher({ enableCamera: false }), null);
   assert.equal(zg.getPusherInstance(), null);
-  assert.equal(zg.getPlayerInstance('s2'), null);
+  const early = zg.getPlayerInstance('s1');
+  assert.equal(typeof early.play, 'function', 'a browser has no component that must be there first');
   const data = {};
-  zg.initContext({ wxContext: { setData: (d) => Object.assign(data, d) }, pushAtr: 'pusher', playAtr: 'playerList' });
+  zg.initContext({ wxContext: { setData: (d) => Object.assign(data, d) }, pushAtr: 'push', playAtr: 'play' });
+  assert.deepEqual(data, { play: [{ id: 's1' }] });
+  early.stop();
   const pusher = zg.createPusher({ enableCamera: false });
-  assert.deepEqual(data.pusher, { enableCamera: false, enableMic: true });
+  assert.deepEqual(data.push, { enableCamera: false, enableMic: true });
   assert.equal(zg.createPusher({ enableMic: false }), pusher);
-  assert.deepEqual(data.pusher, { enableCamera: false, enableMic: true });
+  assert.equal(zg.getPusherInstance(), pusher);
+  assert.deepEqual(data.push, { enableCamera: false, enableMic: true });
   const player = zg.getPlayerInstance('s2');
-  assert.deepEqual(data.playerList, [{ id: 's2' }]);
+  assert.equal(zg.getPlayerInstance('s2'), player);
+  zg.setPlayerAttributes('s2', { soundMode: 'ear' });
+  assert.deepEqual(data.play, [{ id: 's2', soundMode: 'ear' }]);
+  assert.deepEqual(zg.getPlayerList('s2'), data.play);
   player.stop();
-  assert.deepEqual(data.playerList, []);
-  await login();
+  assert.deepEqual(data.play, []);
+  await zg.loginRoom('r', '04x', user);
   await pusher.start('own');
-  assert.equal(data.pusher.id, 'own');
+  assert.equal(data.push.id, 'own');
+  zg.setPusherAttributes({ enableAgc: false });
+  assert.equal(data.push.enableAgc, false);
   pusher.stop();
-  assert.deepEqual(data.pusher, { enableCamera: true, enableMic: true }, 'a stop forgets the configuration');
+  assert.deepEqual(data.push, { enableCamera: true, enableMic: true }, 'a stop forgets the configuration');
   zg.updatePlayerState('own', { detail: { code: 1002 } });
   zg.updatePlayerNetStatus('own', { detail: { info: {} } });
+  assert.equal(world.microphones.length, 1);
+});
+
+test('playing what does not exist rejects, and says so', async (t) => {
+  const { world, zg, log, login } = await setUp(t);
+  world.answers.startPlaying = refuse(1004002);
+  await login();
+  await assert.rejects(zg.getPlayerInstance('gone').play(), { errorCode: 1004002 });
+  assert.equal(log.at(-1), 'gone NO_PLAY 1004002');
+});
+
+test('another microphone goes on in the same stream, without a new negotiation', async (t) => {
+  const { world, zg, login } = await setUp(t);
+  await login();
+  navigator.mediaDevices.enumerateDevices = async () => [
+    { kind: 'audioinput', deviceId: 'm1', label: 'One' }, { kind: 'audiooutput', deviceId: 'o', label: 'Out' }, { kind: 'audioinput', deviceId: 'm2', label: 'Two' },
+  ];
+  assert.deepEqual(await zg.getMicrophones(), [{ deviceName: 'One', deviceID: 'm1' }, { deviceName: 'Two', deviceID: 'm2' }]);
+  const stream = await zg.createZegoStream({ camera: { audio: { AEC: false }, video: false } });
+  zg.startPublishingStream('s', stream);
+  await settle();
+  zg.mutePublishStreamAudio(true);
+  const [before] = stream.stream.getAudioTracks();
+  assert.deepEqual(await zg.useAudioDevice(stream, 'm2'), { errorCode: 0, extendedData: '' });
+  const [after] = stream.stream.getAudioTracks();
+  assert.equal(stream.stream.getAudioTracks().length, 1);
+  assert.notEqual(after, before);
+  assert.deepEqual([before.readyState, after.enabled], ['ended', false], 'a muted stream stays muted');
+  assert.equal(world.peers[0].transceivers[0].sender.track, after);
+  assert.equal(world.called('startPublishing').length, 1);
+  assert.deepEqual(world.microphones[1].constraints.audio.deviceId, { exact: 'm2' });
+  assert.equal(world.microphones[1].constraints.audio.echoCancellation, false);
+  world.microphoneError = 'NotReadableError';
+  await assert.rejects(zg.useAudioDevice(stream, 'm1'), { errorCode: 1103065 });
+  assert.equal(after.readyState, 'live', 'the old one goes on');
+  await assert.rejects(zg.useAudioDevice(new Stream(), 'm1'), { errorCode: 1000018 });
 });
 
 test('quality and levels are figures of the statistics', async (t) => {
@@ -416,7 +462,7 @@ test('a callback may log out at any moment', async (t) => {
         zg.logoutRoom();
       }
     });
-    const outcome = await Promise.allSettled([login(), settle().then(() => zg.room && zg.createPusher().start('s')), settle().then(() => zg.startPlayingStream('b1'))]);
+    const outcome = await Promise.allSettled([login(), settle().then(() => zg.createPusher().start('s')), settle().then(() => zg.startPlayingStream('b1'))]);
     await settle();
     zg.logoutRoom();
     assert.equal(out.filter((s) => s === 'DISCONNECTED').length, 1, `${name}: ${outcome.map((o) => o.status)}`);

@@ -14,6 +14,7 @@ async function inACall(t) {
   t.mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'Date'] });
   const world = new World();
   const zg = new ZegoExpressEngine(1, 'ws://daemon.test/ws');
+  zg.initContext({});
   t.after(() => zg.destroyEngine());
   const log = [];
   zg.on('roomStateUpdate', (r, state, code) => log.push(`${state} ${code}`));

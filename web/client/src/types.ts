@@ -1,4 +1,5 @@
-/** Types of @mixdown/client. Bit rates are kbit/s, times ms, rates percent. */
+// What programs see besides the engine itself. Bit rates are kbit/s, times ms,
+// rates percent.
 
 export interface ZegoUser {
   userID: string;
@@ -8,7 +9,7 @@ export interface ZegoUser {
 export interface ZegoRoomConfig {
   /** Deliver roomUserUpdate. */
   userUpdate?: boolean;
-  /** The older name of userUpdate. */
+  /** The tutorial's name of userUpdate. */
   isUserStatusNotify?: boolean;
   /** 0 is unlimited; the room's first login decides. */
   maxMemberCount?: number;
@@ -17,13 +18,6 @@ export interface ZegoRoomConfig {
 export interface ZegoServerResponse {
   errorCode: number;
   extendedData?: string;
-}
-
-/** What failed calls reject with. */
-export interface ZegoError extends Error {
-  errorCode: number;
-  extendedData: string;
-  code: number;
 }
 
 export interface ZegoStreamList {
@@ -65,6 +59,7 @@ export interface ZegoPlayerState {
   extendedData: string;
 }
 
+/** In a mini program only audioBitrate is known. */
 export interface ZegoAudioStats {
   audioBitrate: number;
   /** packets per second */
@@ -83,13 +78,14 @@ export interface ZegoAudioStats {
   muteState: '0' | '1';
 }
 
+/** Zero in the browser: this service carries sound only. */
 export interface ZegoVideoStats {
-  videoBitrate: 0;
-  videoFPS: 0;
-  videoWidth: 0;
-  videoHeight: 0;
-  frameWidth: 0;
-  frameHeight: 0;
+  videoBitrate: number;
+  videoFPS: number;
+  videoWidth: number;
+  videoHeight: number;
+  frameWidth?: number;
+  frameHeight?: number;
 }
 
 export interface ZegoPublishStats {
@@ -116,9 +112,14 @@ export interface ZegoPlayStats {
 
 export interface ZegoSoundLevel {
   streamID: string;
-  /** 0 (−60 dBov and less) to 100 (full scale), linear in dB */
+  /** 0 (-60 dBov and less) to 100 (full scale), linear in dB */
   soundLevel: number;
   type: 'push' | 'pull';
+}
+
+export interface ZegoDeviceInfo {
+  deviceName: string;
+  deviceID: string;
 }
 
 export type ZegoRoomState = 'DISCONNECTED' | 'CONNECTING' | 'CONNECTED';
@@ -126,6 +127,7 @@ export type ZegoRoomStateChangedReason =
   | 'LOGINING' | 'LOGINED' | 'LOGIN_FAILED' | 'RECONNECTING' | 'RECONNECTED' | 'RECONNECT_FAILED' | 'KICKOUT' | 'LOGOUT';
 export type ZegoUpdateType = 'ADD' | 'DELETE';
 
+/** The events that this client fires, with what their callbacks get. */
 export interface ZegoEvent {
   roomStateUpdate(roomID: string, state: ZegoRoomState, errorCode: number, extendedData: string): void;
   roomStateChanged(roomID: string, reason: ZegoRoomStateChangedReason, errorCode: number, extendedData: string): void;
@@ -134,8 +136,8 @@ export interface ZegoEvent {
   roomStreamUpdate(roomID: string, updateType: ZegoUpdateType, streamList: ZegoStreamList[], extendedData: string): void;
   streamExtraInfoUpdate(roomID: string, streamList: ZegoStreamList[]): void;
   roomExtraInfoUpdate(roomID: string, roomExtraInfoList: ZegoRoomExtraInfo[]): void;
-  publisherStateUpdate(state: ZegoPublisherState): void;
-  playerStateUpdate(state: ZegoPlayerState): void;
+  publisherStateUpdate(result: ZegoPublisherState): void;
+  playerStateUpdate(result: ZegoPlayerState): void;
   /** every 3 s */
   publishQualityUpdate(streamID: string, stats: ZegoPublishStats): void;
   /** every 3 s */
@@ -161,8 +163,14 @@ export interface ZegoMicrophone {
 export interface ZegoStreamOptions {
   /** kbit/s; the browser's choice by default */
   audioBitrate?: number;
-  camera?: ZegoMicrophone & { audioBitrate?: number; audio?: boolean | (Omit<ZegoMicrophone, 'audioInput'> & { input?: string }); video?: boolean };
+  camera?: ZegoMicrophone & {
+    audioBitrate?: number;
+    audio?: boolean | (Omit<ZegoMicrophone, 'audioInput'> & { input?: string });
+    video?: boolean;
+  };
   custom?: { source?: MediaStream | HTMLMediaElement; audio?: { source: MediaStream | HTMLMediaElement } };
+  /** refused: this service carries sound only */
+  screen?: unknown;
 }
 
 export interface ZegoPublishOption {
@@ -173,7 +181,10 @@ export interface ZegoPublishOption {
   audioBitrate?: number;
 }
 
+/** The attributes of a live-pusher; in a browser those of the microphone count. */
 export interface ZegoWxPusherAttributes {
+  id?: string;
+  url?: string;
   enableCamera?: boolean;
   enableMic?: boolean;
   enableAec?: boolean;
@@ -184,20 +195,45 @@ export interface ZegoWxPusherAttributes {
   [name: string]: unknown;
 }
 
+/** The attributes of a live-player. */
+export interface ZegoWxPlayerAttributes {
+  id?: string;
+  url?: string;
+  muteAudio?: boolean;
+  [name: string]: unknown;
+}
+
 export interface ZegoWxLivePusher {
   start(streamID: string, options?: ZegoPublishOption): Promise<void>;
   stop(): void;
-  pause(): void;
-  resume(): void;
+  pause(options?: object): void;
+  resume(options?: object): void;
 }
 
 export interface ZegoWxLivePlayer {
   play(options?: object): Promise<void>;
   stop(): void;
-  pause(): void;
-  resume(): void;
-  /** toggles without an argument */
-  mute(muted?: boolean): void;
+  pause(options?: object): void;
+  resume(options?: object): void;
+  /** In a browser: toggles without an argument. */
+  mute(muted?: boolean | object): void;
+}
+
+/** An event of a mini program's component, as its handler gets it. */
+export interface ZegoWxEvent {
+  detail?: {
+    code?: number;
+    message?: string;
+    info?: Record<string, number>;
+    volume?: number;
+  };
+}
+
+export interface ZegoWxContext {
+  /** the page or component whose data hold the attributes */
+  wxContext?: any;
+  pushAtr?: string;
+  playAtr?: string;
 }
 
 export interface ZegoCapabilityDetection {
@@ -209,66 +245,7 @@ export interface ZegoCapabilityDetection {
   camera: false;
   screenSharing: false;
   videoCodec: object;
-  /** 0 works, 10001 no WebRTC, 10002 no microphone */
+  /** 0 works, 10001 no WebRTC or too old a WeChat, 10002 no microphone */
   code: number;
   msg: string;
 }
-
-export class ZegoLocalStream {
-  readonly stream: MediaStream;
-}
-
-export class ZegoExpressEngine {
-  constructor(appID: number, server: string | string[], options?: object);
-  readonly appID: number;
-
-  /** false for a name that is not an event. */
-  on<K extends keyof ZegoEvent>(event: K, callback: ZegoEvent[K]): boolean;
-  on(event: string, callback: (...args: any[]) => void): boolean;
-  /** Without a callback all of them go. */
-  off<K extends keyof ZegoEvent>(event: K, callback?: ZegoEvent[K]): boolean;
-  off(event: string, callback?: (...args: any[]) => void): boolean;
-
-  loginRoom(roomID: string, token: string, user: ZegoUser, config?: ZegoRoomConfig): Promise<true>;
-  logoutRoom(roomID?: string): void;
-  renewToken(token: string, roomID?: string): boolean;
-  sendBroadcastMessage(roomID: string, message: string): Promise<ZegoServerResponse>;
-
-  createStream(options?: ZegoStreamOptions): Promise<MediaStream>;
-  createZegoStream(options?: ZegoStreamOptions): Promise<ZegoLocalStream>;
-  destroyStream(stream: MediaStream | ZegoLocalStream): void;
-  /** Throws when not logged in or when the streamID is out of rule; false when it is published already. */
-  startPublishingStream(streamID: string, stream: MediaStream | ZegoLocalStream, options?: ZegoPublishOption): boolean;
-  stopPublishingStream(streamID: string): boolean;
-  mutePublishStreamAudio(mute: boolean): boolean;
-  mutePublishStreamAudio(which: string | MediaStream | ZegoLocalStream, mute: boolean): boolean;
-  setStreamExtraInfo(streamID: string, extraInfo: string): Promise<ZegoServerResponse>;
-
-  startPlayingStream(streamID: string, options?: object): Promise<MediaStream>;
-  stopPlayingStream(streamID: string): void;
-  mutePlayStreamAudio(streamID: string, mute: boolean): Promise<boolean>;
-
-  initContext(context: { wxContext?: any; pushAtr?: string; playAtr?: string }): void;
-  /** null in a mini program before initContext. */
-  createPusher(config?: ZegoWxPusherAttributes): ZegoWxLivePusher | null;
-  getPusherInstance(): ZegoWxLivePusher | null;
-  getPlayerInstance(streamID: string, wxContext?: any): ZegoWxLivePlayer | null;
-  setPusherAttributes(config: ZegoWxPusherAttributes, callback?: () => void): void;
-  setPlayerAttributes(streamID: string, config: object, callback?: () => void): void;
-  getPlayerList(streamID?: string): object[];
-  updatePlayerState(streamID: string, event: unknown): void;
-  updatePlayerNetStatus(streamID: string, event: unknown): void;
-  updateAudioVolumeNotify(streamID: string, event: unknown): void;
-
-  /** interval in ms, 100 to 3000 */
-  setSoundLevelDelegate(on: boolean, interval?: number): void;
-  checkSystemRequirements(type?: string): Promise<ZegoCapabilityDetection>;
-  setEngineConfig(config: string): void;
-  setLogConfig(config: object): boolean;
-  setDebugVerbose(on: boolean): void;
-  enableMultiRoom(on: boolean): false;
-  getVersion(): string;
-  destroyEngine(): void;
-}
-
-export default ZegoExpressEngine;

@@ -1,0 +1,6 @@
+// The client as one script (global ZegoExpressEngine) or CommonJS module, whose
+// value is the engine's class and has the other names as members.
+
+import { ZegoError, ZegoExpressEngine, ZegoLocalStream } from './index';
+
+export default Object.assign(ZegoExpressEngine, { ZegoExpressEngine, ZegoError, ZegoLocalStream, default: ZegoExpressEngine });
