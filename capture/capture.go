@@ -62,6 +62,8 @@ type Capture struct {
 	dir   string // <data>/captures/<id>
 	clock clock
 
+	retention *storage.Retention // as decided at the start; nil: kept for ever
+
 	mendAt time.Duration // when a spoiled timeline is tried again
 	listed listed        // what the stored manifest says
 

@@ -31,6 +31,10 @@ type Config struct {
 	Token    func(joiner.Login) (string, error)
 	Key      *storage.Key     // signs recordings
 	Events   events.Publisher // nil discards
+
+	// Retain decides how long a new recording is kept, and refuses one that
+	// its storages cannot keep so; without a retention it is kept for ever.
+	Retain func(id string, spec Spec) (*storage.Retention, error)
 	Log      *slog.Logger
 
 	// Local waits until everything below a prefix has arrived in the given
@@ -180,11 +184,15 @@ func (m *Manager) Start(id string, spec Spec) (*Capture, bool, error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if c := m.captures[id]; c != nil {
-		if diff := differences(c.spec, spec); len(diff) > 0 {
-			return nil, false, &ConflictError{id, diff}
-		}
-		return c, false, nil
+	if c, err := m.same(id, spec); c != nil || err != nil {
+		return c, false, err
+	}
+	keep, err := m.retain(id, spec)
+	if err != nil {
+		return nil, false, fmt.Errorf("start capture %s: %w", id, err)
+	}
+	if c, err := m.same(id, spec); c != nil || err != nil {
+		return c, false, err // started meanwhile
 	}
 	if m.closed {
 		return nil, false, ErrShutdown
@@ -192,7 +200,7 @@ func (m *Manager) Start(id string, spec Spec) (*Capture, bool, error) {
 	if err := m.vacant(spec); err != nil {
 		return nil, false, err
 	}
-	c, err := newCapture(&m.config, id, spec)
+	c, err := newCapture(&m.config, id, spec, keep)
 	if err != nil {
 		return nil, false, fmt.Errorf("start capture %s: %w", id, err)
 	}
@@ -204,6 +212,53 @@ func (m *Manager) Start(id string, spec Spec) (*Capture, bool, error) {
 // Check says what is wrong with a spec, as Start would.
 func (m *Manager) Check(spec Spec) error {
 	return spec.withDefaults().check(slices.Sorted(maps.Keys(m.config.Systems)), m.config.Storages)
+}
+
+// same is the capture of an id, if there is one and it has the same spec.
+func (m *Manager) same(id string, spec Spec) (*Capture, error) {
+	c := m.captures[id]
+	if c == nil {
+		return nil, nil
+	}
+	if diff := differences(c.spec, spec); len(diff) > 0 {
+		return nil, &ConflictError{id, diff}
+	}
+	return c, nil
+}
+
+// retain decides how long a recording will be kept. Storages are asked, so
+// others are not kept waiting meanwhile.
+func (m *Manager) retain(id string, spec Spec) (*storage.Retention, error) {
+	if m.config.Retain == nil {
+		return nil, nil
+	}
+	m.mu.Unlock()
+	defer m.mu.Lock()
+	return m.config.Retain(id, spec)
+}
+
+// Forget takes away what is kept of an ended capture besides its files in the
+// storages: from then on it never was. One that is not known is success.
+func (m *Manager) Forget(id string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c := m.captures[id]; c != nil && !c.Status().State.Ended() {
+		return fmt.Errorf("forget capture %s: it has not ended", id)
+	}
+	if !captureIDRule.MatchString(id) {
+		return fmt.Errorf("%q: %w", id, ErrBadID)
+	}
+	// A capture without its first file is none to the next start, even if
+	// this is cut short.
+	err := os.Remove(filepath.Join(m.config.folder(id), savedName))
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		err = os.RemoveAll(m.config.folder(id))
+	}
+	if err != nil {
+		return fmt.Errorf("forget capture %s: %w", id, err)
+	}
+	delete(m.captures, id)
+	return nil
 }
 
 // vacant refuses a recorder that would throw another one out of its room.

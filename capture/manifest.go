@@ -47,6 +47,7 @@ func (c *Capture) manifest() *storage.Manifest {
 		end := storage.At(ended)
 		m.End = &end
 	}
+	m.Retention = c.Retention()
 	m.Outputs = []storage.Output{}
 	for _, p := range t.archive.outputs {
 		m.Outputs = append(m.Outputs, p.output)
@@ -72,6 +73,22 @@ func (c *Capture) Storages() []string {
 		}
 	}
 	return all
+}
+
+// Retention is how long the recording is kept, counted from its end; nil is
+// for ever.
+func (c *Capture) Retention() *storage.Retention {
+	if c.retention == nil {
+		return nil
+	}
+	r := *c.retention
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.mu.ended.IsZero() {
+		until := storage.At(c.mu.ended.AddDate(0, 0, r.Days))
+		r.RetainUntil = &until
+	}
+	return &r
 }
 
 // refreshManifest stores the manifest again when segments were sealed since.

@@ -27,17 +27,19 @@ type saved struct {
 	Reason string        `json:"reason,omitempty"`
 	End    time.Time     `json:"end,omitzero"`
 	Status *Status       `json:"status,omitempty"` // of an ended capture
+
+	Retention *storage.Retention `json:"retention,omitempty"` // as decided at the start
 }
 
 const savedName = "capture.json"
 
 // newCapture makes a capture that starts now.
-func newCapture(env *Config, id string, spec Spec) (*Capture, error) {
+func newCapture(env *Config, id string, spec Spec, keep *storage.Retention) (*Capture, error) {
 	dir := env.folder(id)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	c := assemble(env, saved{ID: id, Spec: spec, Start: time.Now().UTC().Round(time.Millisecond), State: Waiting})
+	c := assemble(env, saved{ID: id, Spec: spec, Start: time.Now().UTC().Round(time.Millisecond), State: Waiting, Retention: keep})
 	if err := c.open(); err != nil {
 		return nil, err
 	}
@@ -70,7 +72,7 @@ func loadCapture(env *Config, id string) (*Capture, error) {
 // assemble makes the parts of a capture that need no disk.
 func assemble(env *Config, s saved) *Capture {
 	c := &Capture{
-		id: s.ID, spec: s.Spec, env: env, dir: env.folder(s.ID), clock: newClock(s.Start),
+		id: s.ID, spec: s.Spec, retention: s.Retention, env: env, dir: env.folder(s.ID), clock: newClock(s.Start),
 		log:   env.Log.With("capture", s.ID, "room", s.Spec.Room.RoomID),
 		inbox: &inbox{}, done: make(chan struct{}),
 	}
@@ -189,7 +191,7 @@ func (c *Capture) rejoin() error {
 // save writes capture.json.
 func (c *Capture) save() error {
 	c.mu.Lock()
-	s := saved{ID: c.id, Spec: c.spec, Start: c.clock.start, StopAt: c.mu.stopAt, State: c.mu.state, Reason: c.mu.reason, End: c.mu.ended}
+	s := saved{ID: c.id, Spec: c.spec, Start: c.clock.start, StopAt: c.mu.stopAt, State: c.mu.state, Reason: c.mu.reason, End: c.mu.ended, Retention: c.retention}
 	if s.State.Ended() {
 		status := c.mu.status
 		s.Status = &status
