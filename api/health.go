@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -62,6 +63,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 	states := map[capture.State]int{}
 	streams, trouble := 0, 0
+	now, lag := time.Now(), 0.0
 	for _, cap := range c.s.Captures.List() {
 		st := cap.Status()
 		states[st.State]++
@@ -76,7 +78,18 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 				streams++
 			}
 		}
+		for _, o := range st.Outputs {
+			if o.DurableTo != nil {
+				lag = max(lag, now.Sub(o.DurableTo.Time).Seconds())
+				gauge(desc("output_durable_samples", "Sample of its recording up to which an output is safe from a kill and a power cut.", "capture", "output"),
+					float64(o.DurableSample), st.ID, o.ID)
+			}
+		}
 	}
+	fsyncs, took := c.s.Captures.Flushed()
+	gauge(desc("durable_lag_seconds", "How far the least safe output of a running capture is behind the present."), lag)
+	counter(desc("journal_fsyncs_total", "Fsyncs of the journals of all captures that run."), float64(fsyncs))
+	gauge(desc("journal_flush_seconds", "How long the last flush of all journals took."), took.Seconds())
 	for _, state := range capture.States() {
 		gauge(desc("captures", "Captures by state.", "state"), float64(states[state]), string(state))
 	}

@@ -26,6 +26,7 @@ type archive struct {
 	spool   *storage.Spool
 	base    string // <roomID>/<captureID>
 	clock   clock
+	tell    func(storage.Segment) // that a segment is sealed; more than once after a crash
 	log     *os.File
 	end     int64            // of the log; what lies behind was not written whole
 	sealed  storage.Manifest // its Segments and their chain
@@ -61,12 +62,12 @@ type archiveLine struct {
 
 // openArchive reads the log of a recording, or starts it, and finishes what a
 // crash interrupted between sealing and publishing a segment.
-func openArchive(spool *storage.Spool, file, base string, c clock) (*archive, error) {
+func openArchive(spool *storage.Spool, file, base string, c clock, tell func(storage.Segment)) (*archive, error) {
 	log, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the list of segments: %w", err)
 	}
-	a := &archive{spool: spool, base: base, clock: c, log: log, open: map[openSegment]*segmentFile{}, outputs: map[string]*progress{}}
+	a := &archive{spool: spool, base: base, clock: c, tell: tell, log: log, open: map[openSegment]*segmentFile{}, outputs: map[string]*progress{}}
 	if err := a.load(); err != nil {
 		log.Close()
 		return nil, fmt.Errorf("read the list of segments %s: %w", file, err)
@@ -123,6 +124,7 @@ func (a *archive) republish(l archiveLine) error {
 	if hex.EncodeToString(sealed.SHA256[:]) != l.Sealed.SHA256 {
 		return fmt.Errorf("segment %s on disk is not the one that was sealed", l.Sealed.Path)
 	}
+	a.tell(*l.Sealed)
 	return f.Publish(l.Buckets)
 }
 
@@ -289,5 +291,6 @@ func (o *outputStore) Commit(file encoder.File, s encoder.Segment) error {
 	}
 	o.a.note(entry)
 	delete(o.a.open, openSegment{o.progress.output.ID, s.Index})
+	o.a.tell(entry)
 	return o.a.publish(f.File, buckets)
 }

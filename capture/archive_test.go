@@ -17,7 +17,7 @@ func TestLogAfterATornWrite(t *testing.T) {
 	line := func(n int) archiveLine {
 		return archiveLine{Output: &storage.Output{ID: fmt.Sprintf("output-%d", n), What: "mix", Format: "wav"}}
 	}
-	a, err := openArchive(nil, file, "r/c", newClock(time.Now()))
+	a, err := openArchive(nil, file, "r/c", newClock(time.Now()), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func TestLogAfterATornWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	for n := 3; n < 5; n++ {
-		b, err := openArchive(nil, file, "r/c", newClock(time.Now()))
+		b, err := openArchive(nil, file, "r/c", newClock(time.Now()), nil)
 		if err != nil {
 			t.Fatalf("before line %d: %v", n, err)
 		}

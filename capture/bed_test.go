@@ -214,10 +214,6 @@ func open(t testing.TB, data string, system joiner.System, change ...func(*captu
 	if testing.Verbose() {
 		log = slog.New(slog.NewTextHandler(t.Output(), nil))
 	}
-	spool, err := storage.OpenSpool(filepath.Join(data, "spool"), log)
-	if err != nil {
-		t.Fatal(err)
-	}
 	local, err := file.Open(filepath.Join(data, "recordings"))
 	if err != nil {
 		t.Fatal(err)
@@ -226,16 +222,21 @@ func open(t testing.TB, data string, system joiner.System, change ...func(*captu
 	if err != nil {
 		t.Fatal(err)
 	}
-	up := storage.NewUploader(spool, map[string]storage.Bucket{capture.LocalStorage: local}, storage.Options{Log: log})
 	h := &house{t: t, data: data, local: local}
 	config := capture.Config{
-		Dir: filepath.Join(data, "captures"), Spool: spool, Storages: []string{capture.LocalStorage},
+		Dir: filepath.Join(data, "captures"), Storages: []string{capture.LocalStorage},
 		Systems: map[string]joiner.System{"mixdown": system}, URL: func() string { return "ws://stage/ws" },
-		Token: func(joiner.Login) (string, error) { return "", nil }, Key: key, Local: up.Drain, Log: log,
+		Token: func(joiner.Login) (string, error) { return "", nil }, Key: key, Log: log,
 	}
 	for _, f := range change {
 		f(&config)
 	}
+	spool, err := storage.OpenSpoolWith(filepath.Join(data, "spool"), log, config.Fault)
+	if err != nil {
+		t.Fatal(err)
+	}
+	up := storage.NewUploader(spool, map[string]storage.Bucket{capture.LocalStorage: local}, storage.Options{Log: log})
+	config.Spool, config.Local = spool, up.Drain
 	h.captures, err = capture.NewManager(config)
 	if err != nil {
 		t.Fatal(err)

@@ -3,19 +3,20 @@
 //
 // It stands in the middle of the straight line and owns it:
 //
-//	joiner ─┬─► inbox ─► keeper: journal (disk) ─► timeline: playout.Deep ─► mixer ─► encoder ─► spool
+//	joiner ─┬─► inbox ─► keeper ─┬─► timeline: playout.Deep ─► mixer ─► encoder ─► spool
+//	        │                    └─► journal (disk), by the flusher of all captures
 //	        └─► playout.Live ─► mixer ─► opus ─► publication, live listeners
 //
-// What happens in the room becomes a row of records with times. The keeper
-// journals them, four times a second; the timeline depends on them only, in
-// batches of half a second, and renders what is five seconds old.
-// After a crash the same records are applied again from the journal, so a
+// What happens in the room becomes a row of records with times. The flusher
+// writes them to the journal four times a second and syncs it twice; the
+// timeline depends on them only, in batches of half a second, and renders what
+// is five seconds old. After a crash the same records are applied again from the journal, so a
 // crash is not an event for the audio. Package api is the caller, through
 // [Manager].
 //
-// Goroutines of a running capture: the timeline (Run itself), the keeper, the
-// participant, the clock of the live mix while something live is asked for,
-// and one for each encoder behind it.
+// Goroutines of a running capture: the timeline (Run itself), the participant,
+// the clock of the live mix while something live is asked for, and one for
+// each encoder behind it. The flusher is one for all captures.
 package capture
 
 import (
@@ -27,7 +28,6 @@ import (
 	"sync"
 	"time"
 
-	"mixdown/events"
 	"mixdown/joiner"
 	"mixdown/storage"
 )
@@ -85,6 +85,7 @@ type Capture struct {
 		stopAt  time.Duration // where the recording ends, once that is decided
 		ended   time.Time
 		status  Status    // of the last batch
+		unsaved bool      // capture.json tells an older state
 		trouble string    // what the operator must mend; empty when all is well
 		told    time.Time // when that was logged
 	}
@@ -110,11 +111,9 @@ func (c *Capture) Run(ctx context.Context) error {
 		defer c.guard("live mix")
 		c.live.run(inRoom)
 	})
-	wg.Go(func() {
-		defer c.guard("journal")
-		c.keeper.run(inRoom)
-	})
 
+	c.env.flusher.add(c)
+	defer c.env.flusher.remove(c)
 	cause := c.loop(ctx, left)
 	c.stop(cause) // whatever the cause: who listens live must not wait for more
 	if !resumable(cause) {
@@ -144,14 +143,16 @@ func (c *Capture) loop(ctx context.Context, left <-chan error) error {
 			return fmt.Errorf("room %s: %w", c.spec.Room.RoomID, err)
 		case <-timer.C:
 		}
+		c.keeper.hand() // however slow the disk is
 		kept, _ := c.keeper.until()
 		for ; next <= kept; next += batch {
 			c.step(next)
 		}
+		c.saveState()
 		if cause := c.limit(); cause != nil {
 			return cause
 		}
-		timer.Reset(max(keepEvery/2, next-c.clock.now()))
+		timer.Reset(max(writeEvery/2, next-c.clock.now()))
 	}
 }
 
@@ -184,6 +185,10 @@ func (c *Capture) mend(upTo time.Duration, journaled bool) error {
 		return nil
 	}
 	c.mendAt = upTo + mendEvery
+	c.keeper.write() // what is replayed is read from the file
+	if _, err := c.keeper.until(); err != nil {
+		return err
+	}
 	if err := c.rebuild(c.timeline.archive, c.timeline.events, upTo); err != nil {
 		return err
 	}
@@ -269,19 +274,20 @@ func (c *Capture) login() joiner.Login {
 	return l
 }
 
-// setState is the one place where the state changes. The change is on disk
-// before it can be seen.
+// setState is the one place where the state changes. Where it says that the
+// capture ends, the change is on disk before it can be seen; the room, which
+// tells the other changes, must not wait for the disk.
 func (c *Capture) setState(s State, reason string) {
 	c.mu.Lock()
 	if c.mu.state.Ended() || (c.mu.state == s && c.mu.reason == reason) {
 		c.mu.Unlock()
 		return
 	}
-	c.mu.state, c.mu.reason = s, reason
+	c.mu.state, c.mu.reason, c.mu.unsaved = s, reason, true
 	c.mu.Unlock()
 	c.log.Info("capture "+string(s), "reason", reason)
-	if err := c.save(); err != nil {
-		c.setTrouble(err)
+	if !s.inRoom() {
+		c.saveState()
 	}
 	indicator := joiner.RecordingOff
 	if s == Recording {
@@ -291,15 +297,17 @@ func (c *Capture) setState(s State, reason string) {
 	c.tell("capture."+string(s), nil)
 }
 
-// told is the data of every event about a capture.
-type told struct {
-	Capture Status         `json:"capture"`
-	Details map[string]any `json:"details,omitempty"`
-}
-
-// tell publishes an event about this capture; it carries the whole of it.
-func (c *Capture) tell(kind string, details map[string]any) {
-	c.env.Events.Publish(events.Event{Type: kind, Capture: c.id, Room: c.spec.Room.RoomID, Data: told{c.Status(), details}})
+// saveState saves a state that is not saved yet.
+func (c *Capture) saveState() {
+	c.mu.Lock()
+	unsaved := c.mu.unsaved
+	c.mu.Unlock()
+	if !unsaved {
+		return
+	}
+	if err := c.save(); err != nil {
+		c.setTrouble(err)
+	}
 }
 
 // present is the state of a capture that is in its room.

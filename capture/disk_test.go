@@ -126,11 +126,11 @@ func atMoments(t *testing.T, fault func(testing.TB, *house) (takeBack func())) {
 
 // openTalk starts a capture of one stream with every kind of file; talk sends
 // packets for a time and returns how many were sent by then.
-func openTalk(t testing.TB, v *voice) (h *house, c *capture.Capture, talk func(time.Duration) int64) {
+func openTalk(t testing.TB, v *voice, change ...func(*capture.Config)) (h *house, c *capture.Capture, talk func(time.Duration) int64) {
 	t.Helper()
 	s := newStage()
 	s.enter("voice", "ann", 1)
-	h = open(t, t.TempDir(), s)
+	h = open(t, t.TempDir(), s, change...)
 	c = h.start("c1", func(s *capture.Spec) {
 		s.Record = append(s.Record, capture.RecordSpec{What: "streams", Format: "wav", SegmentSeconds: 10})
 	})

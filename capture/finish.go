@@ -37,6 +37,7 @@ func (c *Capture) finish(ctx context.Context, cause error) error {
 		c.setState(Interrupted, "the recording could not be sealed")
 		return err
 	}
+	c.tellSealed()
 	c.setState(outcome(cause, c.timeline), cause.Error())
 	return c.journal.Remove()
 }
@@ -73,7 +74,7 @@ func (c *Capture) stopping() time.Duration {
 // drain brings the timeline to frame last and closes its files. A timeline that
 // could not write is made anew before: by then the journal holds everything.
 func (c *Capture) drain(last int64) error {
-	c.keeper.keep(math.MaxInt64)
+	c.keeper.keep()
 	if _, err := c.keeper.until(); err != nil {
 		return err
 	}

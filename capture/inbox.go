@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -20,6 +21,7 @@ const (
 	kindUser      = 5 // a user came; Data is a userRecord
 	kindUserEnd   = 6 // a user left
 	kindLink      = 7 // the recorder's own link; Data is a linkState
+	kindAgain     = 8 // Stream is how many records follow that were there before the checkpoint
 )
 
 // linkState is the data of a kindLink record, as JSON.
@@ -92,12 +94,12 @@ func (b *inbox) put(r storage.Record) {
 	b.add(r.Kind, r.Stream, time.Duration(r.At), start)
 }
 
-// take removes the records up to capture time upTo; none of before upTo comes
-// after. They are valid until the next take.
+// take removes the records up to capture time upTo; what comes after is later
+// than that. They are valid until the next take.
 func (b *inbox) take(upTo time.Duration) []storage.Record {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.last = max(b.last, upTo)
+	b.last = max(b.last, min(upTo, math.MaxInt64-1)+1)
 	n := 0
 	for n < len(b.records) && time.Duration(b.records[n].At) <= upTo {
 		n++

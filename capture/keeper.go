@@ -1,72 +1,83 @@
 package capture
 
 import (
-	"context"
+	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
 	"mixdown/storage"
 )
 
-// keepEvery is how often records are made durable: with the time of an fsync
-// it is what a kill can cost.
-const keepEvery = 250 * time.Millisecond
-
-// keeper moves records from the inbox through the journal to the timeline, on
-// its own goroutine: neither rendering nor the room ever waits for the disk,
-// and the disk never waits for rendering.
+// keeper moves records from the inbox through the journal to the timeline. The
+// flusher of all captures makes them durable: neither rendering nor the room
+// ever waits for the disk, and the disk never waits for rendering.
 type keeper struct {
 	inbox   *inbox
 	journal *storage.Journal
 	clock   clock
 
-	mu   sync.Mutex
-	due  inbox         // journaled, not yet applied
-	kept time.Duration // every record up to here is in due or applied
-	err  error         // of the last try
+	mu       sync.Mutex    // never held across I/O
+	due      inbox         // in the journal, not yet applied
+	kept     time.Duration // every record up to here is in due or applied
+	durable  time.Duration // no kill and no power cut loses a record up to here
+	lostFrom time.Duration // when records found no room in the journal
+	lostTo   time.Duration
+	err      error // of the last flush
 }
 
-// run keeps until ctx ends.
-func (k *keeper) run(ctx context.Context) {
-	tick := time.NewTicker(keepEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			k.keep(k.clock.now())
+// hand passes what came until now to the journal and to the timeline. It only
+// touches memory.
+func (k *keeper) hand() { k.handTo(k.clock.now()) }
+
+func (k *keeper) handTo(now time.Duration) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, r := range k.inbox.take(now) {
+		if err := k.journal.Append(r); err != nil {
+			k.err = fmt.Errorf("journal: %w", err)
+			if k.lostTo <= k.durable {
+				k.lostFrom = time.Duration(r.At)
+			}
+			k.lostTo = time.Duration(r.At)
 		}
+		k.due.put(r)
+	}
+	k.kept = max(k.kept, now)
+}
+
+// keep journals everything that came and makes it durable. What the disk does
+// not take stays in memory for the next try.
+func (k *keeper) keep() {
+	k.handTo(math.MaxInt64)
+	k.sync()
+}
+
+// write saves what was handed over from a kill, but not from a power cut.
+func (k *keeper) write() {
+	if err := k.journal.Write(); err != nil {
+		k.flushed(0, err)
 	}
 }
 
-// keep journals what came until now. A journal that cannot write keeps it in
-// memory and tries again.
-func (k *keeper) keep(now time.Duration) {
-	err := k.hand(now)
-	if serr := k.journal.Sync(); err == nil {
-		err = serr
-	}
+// sync saves what was handed over from both.
+func (k *keeper) sync() {
+	upTo, _ := k.until()
+	upTo = min(upTo, k.clock.now())
+	k.flushed(upTo, k.journal.Sync())
+}
+
+func (k *keeper) flushed(upTo time.Duration, err error) {
 	if err != nil {
 		err = fmt.Errorf("journal: %w", err)
 	}
 	k.mu.Lock()
-	k.err = err
-	k.mu.Unlock()
-}
-
-func (k *keeper) hand(now time.Duration) (err error) {
-	k.mu.Lock()
 	defer k.mu.Unlock()
-	for _, r := range k.inbox.take(now) {
-		if aerr := k.journal.Append(r); aerr != nil {
-			err = aerr
-		}
-		k.due.put(r)
+	k.err = err
+	if err == nil {
+		k.durable = max(k.durable, upTo)
 	}
-	k.kept = now
-	return err
 }
 
 // take removes the records up to capture time upTo, which must be kept. They
@@ -85,18 +96,39 @@ func (k *keeper) until() (kept time.Duration, err error) {
 	return k.kept, k.err
 }
 
+// safe is the capture time up to which the journal alone can bring back
+// everything, for an output that is sealed up to the given time.
+func (k *keeper) safe(sealed time.Duration) time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if sealed < k.lostTo {
+		return min(k.durable, k.lostFrom)
+	}
+	return k.durable
+}
+
 // rotate starts a new stretch of the journal with a checkpoint of a timeline
 // that has applied everything but what is due: that follows it.
 func (k *keeper) rotate(checkpoint []byte) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if err := k.journal.Rotate(checkpoint); err != nil {
+	err := k.begin(checkpoint)
+	if err == nil {
+		err = k.journal.Sync()
+	}
+	if err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
-	for _, r := range k.due.records {
-		if err := k.journal.Append(r); err != nil {
-			return fmt.Errorf("journal: %w", err)
-		}
-	}
 	return nil
+}
+
+func (k *keeper) begin(checkpoint []byte) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	err := k.journal.Begin(checkpoint)
+	if n := len(k.due.records); n > 0 {
+		err = errors.Join(err, k.journal.Append(storage.Record{Kind: kindAgain, Stream: uint32(n)}))
+	}
+	for _, r := range k.due.records {
+		err = errors.Join(err, k.journal.Append(r))
+	}
+	return err
 }

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"mixdown/events"
 	"mixdown/joiner"
@@ -36,11 +37,14 @@ type Config struct {
 	// its storages cannot keep so; without a retention it is kept for ever.
 	Retain func(id string, spec Spec) (*storage.Retention, error)
 	Log      *slog.Logger
+	Fault    storage.Fault // of the journals' disk; for tests
 
 	// Local waits until everything below a prefix has arrived in the given
 	// storages: a stop is answered when the recording is where it belongs on
 	// this machine.
 	Local func(ctx context.Context, prefix string, storages ...string) error
+
+	flusher *flusher // of the manager
 }
 
 // Errors of a [Manager].
@@ -77,6 +81,7 @@ func NewManager(config Config) (*Manager, error) {
 	if config.Events == nil {
 		config.Events = events.Discard
 	}
+	config.flusher = &flusher{}
 	m := &Manager{config: config, wake: make(chan struct{}, 1), captures: map[string]*Capture{}}
 	if err := os.MkdirAll(config.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the captures' folder: %w", err)
@@ -128,6 +133,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer m.close()
+	wg.Go(func() { m.config.flusher.run(ctx) })
 	for {
 		select {
 		case <-ctx.Done():
@@ -298,6 +304,10 @@ func (m *Manager) List() []*Capture {
 	})
 	return all
 }
+
+// Flushed counts the fsyncs of all journals since the manager runs, and says
+// how long the last flush of all of them took.
+func (m *Manager) Flushed() (fsyncs int64, took time.Duration) { return m.config.flusher.flushed() }
 
 // differences names the fields in which two specs differ, by their JSON
 // names.

@@ -50,7 +50,7 @@ func (c *Capture) manifest() *storage.Manifest {
 	m.Retention = c.Retention()
 	m.Outputs = []storage.Output{}
 	for _, p := range t.archive.outputs {
-		m.Outputs = append(m.Outputs, p.output)
+		m.Outputs = append(m.Outputs, c.durable(p.output, p.end))
 	}
 	slices.SortFunc(m.Outputs, func(a, b storage.Output) int { return compareIDs(a.ID, b.ID) })
 	return m
@@ -141,6 +141,9 @@ func (c *Capture) seal(state State) error {
 	if err != nil {
 		return err
 	}
+	c.mu.Lock()
+	c.mu.status.Sealed = m.Sealed
+	c.mu.Unlock()
 	if _, err := c.env.Spool.Put(path.Join(c.Base(), storage.ManifestName), manifest, buckets); err != nil {
 		return fmt.Errorf("store the manifest: %w", err)
 	}

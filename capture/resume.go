@@ -95,7 +95,7 @@ func (c *Capture) Base() string { return path.Join(storage.KeyName(c.spec.Room.R
 
 // open opens the capture's files and renders what the journal holds.
 func (c *Capture) open() error {
-	a, err := openArchive(c.env.Spool, filepath.Join(c.dir, "segments.jsonl"), c.Base(), c.clock)
+	a, err := openArchive(c.env.Spool, filepath.Join(c.dir, "segments.jsonl"), c.Base(), c.clock, c.tellSegment)
 	if err != nil {
 		return err
 	}
@@ -103,21 +103,23 @@ func (c *Capture) open() error {
 	if err != nil {
 		return err
 	}
-	if c.journal, err = openJournal(filepath.Join(c.dir, "journal")); err != nil {
+	if c.journal, err = openJournal(filepath.Join(c.dir, "journal"), c.env.Fault); err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
 	c.keeper = &keeper{inbox: c.inbox, journal: c.journal, clock: c.clock}
 	if err := c.rebuild(a, e, math.MaxInt64); err != nil {
 		return err
 	}
+	c.keeper.durable = c.timeline.last // the journal was made durable when it was opened
+	c.publishStatus(c.timeline.applied)
 	return c.rejoin()
 }
 
-func openJournal(dir string) (*storage.Journal, error) {
+func openJournal(dir string, f storage.Fault) (*storage.Journal, error) {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return storage.CreateJournal(dir)
+		return storage.CreateJournalWith(dir, f)
 	}
-	return storage.OpenJournal(dir)
+	return storage.OpenJournalWith(dir, f)
 }
 
 // rebuild makes the timeline from what the journal holds up to capture time
@@ -129,6 +131,7 @@ func (c *Capture) rebuild(a *archive, e *eventLog, upTo time.Duration) error {
 	}
 	var checkpoint []byte
 	var t *timeline
+	first, again := true, uint32(0)
 	begin := func() (err error) {
 		if t == nil {
 			t, err = restoreTimeline(c.spec, a, e, checkpoint)
@@ -145,6 +148,17 @@ func (c *Capture) rebuild(a *archive, e *eventLog, upTo time.Duration) error {
 		if err := begin(); err != nil {
 			return err
 		}
+		switch {
+		case r.Kind == kindAgain:
+			if !first {
+				again = r.Stream // they were replayed from the stretch before
+			}
+			return nil
+		case again > 0:
+			again--
+			return nil
+		}
+		first = false
 		if time.Duration(r.At) <= upTo { // what is later is still due
 			t.replay(r)
 		}
@@ -192,11 +206,12 @@ func (c *Capture) rejoin() error {
 func (c *Capture) save() error {
 	c.mu.Lock()
 	s := saved{ID: c.id, Spec: c.spec, Start: c.clock.start, StopAt: c.mu.stopAt, State: c.mu.state, Reason: c.mu.reason, End: c.mu.ended, Retention: c.retention}
+	c.mu.unsaved = false
+	c.mu.Unlock()
 	if s.State.Ended() {
-		status := c.mu.status
+		status := c.Status()
 		s.Status = &status
 	}
-	c.mu.Unlock()
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		return err

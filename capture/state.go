@@ -25,6 +25,9 @@ const (
 	Failed       State = "failed"
 )
 
+// inRoom says that the participant changes this state.
+func (s State) inRoom() bool { return s == Waiting || s == Recording || s == Reconnecting }
+
 // Ended says that a capture in this state never runs again.
 func (s State) Ended() bool { return s == Complete || s == Failed }
 

@@ -11,18 +11,19 @@ import (
 
 // Status is a capture as its callers see it.
 type Status struct {
-	ID      string         `json:"id"`
-	State   State          `json:"state"`
-	Reason  string         `json:"reason,omitempty" doc:"Why the state is what it is, when that is not obvious."`
-	Trouble string         `json:"trouble,omitempty" doc:"What an operator must mend; recording goes on."`
-	Start   storage.Time   `json:"start"`
-	End     *storage.Time  `json:"end"`
-	Spec                   // what was asked for, with defaults; without secrets
-	Users   []storage.User `json:"users"`
-	Streams []StreamStatus `json:"streams"`
-	Outputs []OutputStatus `json:"outputs"`
-	Live    LiveStatus     `json:"live"`
-	Seconds float64        `json:"seconds" doc:"Length of the recording so far, as far as it is safe on disk."`
+	ID      string            `json:"id"`
+	State   State             `json:"state"`
+	Reason  string            `json:"reason,omitempty" doc:"Why the state is what it is, when that is not obvious."`
+	Trouble string            `json:"trouble,omitempty" doc:"What an operator must mend; recording goes on."`
+	Start   storage.Time      `json:"start"`
+	End     *storage.Time     `json:"end"`
+	Spec                      // what was asked for, with defaults; without secrets
+	Users   []storage.User    `json:"users"`
+	Streams []StreamStatus    `json:"streams"`
+	Outputs []OutputStatus    `json:"outputs"`
+	Live    LiveStatus        `json:"live"`
+	Sealed  *storage.SealMark `json:"sealed,omitempty" doc:"When the recording was sealed, and the head of its chain."`
+	Seconds float64           `json:"seconds" doc:"Length of the recording so far, as far as it is safe on disk."`
 }
 
 // StreamStatus is one stream of a capture.
@@ -41,6 +42,8 @@ type OutputStatus struct {
 	storage.Output
 	Segments int     `json:"segments" doc:"Sealed segments."`
 	Seconds  float64 `json:"seconds" doc:"Length of the sealed segments."`
+
+	sealed int64 // sample at which they end
 }
 
 // LiveStatus is the live mix of a capture.
@@ -80,7 +83,37 @@ func (c *Capture) Status() Status {
 		end := storage.At(c.mu.ended)
 		s.End = &end
 	}
+	if c.keeper != nil {
+		s.Outputs = slices.Clone(s.Outputs)
+		for i := range s.Outputs {
+			c.durableLocked(&s.Outputs[i].Output, s.Outputs[i].sealed)
+		}
+	}
 	return s
+}
+
+// lateness is how far before the newest journaled packet an output is called
+// durable: what was sent before that has come, or was asked for again.
+const lateness = 200 * time.Millisecond
+
+// durableLocked says how far an output that is sealed up to a sample is safe:
+// by what is sealed, or can be made again from the journal.
+func (c *Capture) durableLocked(o *storage.Output, sealed int64) {
+	safe := c.keeper.safe(pcm.Duration(sealed)) - lateness
+	if !c.mu.ended.IsZero() {
+		safe = c.mu.ended.Sub(c.clock.start) // all of it is sealed
+	}
+	o.DurableSample = max(sealed, pcm.Samples(safe), 0)
+	to := c.clock.sample(o.DurableSample)
+	o.DurableTo = &to
+}
+
+// durable is durableLocked for a manifest.
+func (c *Capture) durable(o storage.Output, sealed int64) storage.Output {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.durableLocked(&o, sealed)
+	return o
 }
 
 // publishStatus takes a new status from the timeline; only Run calls it.
@@ -126,7 +159,7 @@ func (t *timeline) outputStatus() []OutputStatus {
 	all := []OutputStatus{}
 	index := map[string]int{}
 	for _, p := range t.archive.outputs {
-		all = append(all, OutputStatus{Output: p.output})
+		all = append(all, OutputStatus{Output: p.output, sealed: p.end})
 	}
 	slices.SortFunc(all, func(a, b OutputStatus) int { return compareIDs(a.ID, b.ID) })
 	for i, o := range all {

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"sync"
 )
 
 const (
@@ -15,24 +14,32 @@ const (
 	fileMode = 0o640
 )
 
-// A fault stands before every operation of a [disk] that changes something.
-// Tests use it to stop after each operation, to refuse one, or to learn what
-// would survive a power cut. For a write, n bytes of p are written before the
-// error takes effect. nil in production.
-type fault func(op, name string, p []byte) (n int, err error)
+// A Fault stands before every operation on a disk that changes something.
+// Tests use it to stop after each operation, to refuse or slow one, or to
+// learn what would survive a power cut. For a write, n bytes of p are written
+// before the error takes effect. nil in production.
+type Fault func(op, name string, p []byte) (n int, err error)
 
 // disk is one folder; no name leads out of it. It knows which of its folders
 // are themselves durable, so that a file is never safe in a folder that is not.
 type disk struct {
 	root  *os.Root
-	fault fault
+	fault Fault
 
-	mu    sync.Mutex // held while names move, so that no folder vanishes under a new file
+	mu    ioLock // held while names move, so that no folder vanishes under a new file
 	known map[string]bool
 }
 
+// ioLock is a mutex that is held while the disk works. It is a channel so that
+// whoever waits for it counts as asleep where time is virtual: a test can make
+// the disk slow.
+type ioLock chan struct{}
+
+func (l ioLock) Lock()   { l <- struct{}{} }
+func (l ioLock) Unlock() { <-l }
+
 // openDisk opens the folder dir and makes it if it is not there.
-func openDisk(dir string, fault fault) (*disk, error) {
+func openDisk(dir string, fault Fault) (*disk, error) {
 	if err := makeFolder(filepath.Clean(dir)); err != nil {
 		return nil, err
 	}
@@ -40,7 +47,7 @@ func openDisk(dir string, fault fault) (*disk, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &disk{root: root, fault: fault, known: make(map[string]bool)}, nil
+	return &disk{root: root, fault: fault, mu: make(ioLock, 1), known: make(map[string]bool)}, nil
 }
 
 // makeFolder makes dir and what is missing above it, durably.

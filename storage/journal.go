@@ -49,7 +49,8 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 //
 // A stretch begins with a checkpoint ([Journal.Rotate]) and is what replay
 // starts at. Append only touches memory; one caller, say once a second, makes
-// everything appended so far durable with Sync. What Sync has not confirmed
+// everything appended so far durable with Sync, and may pass it to the
+// operating system earlier with Write. What Sync has not confirmed
 // stays in memory, so that it can be written again: after a failed write at
 // the same place, after a failed fsync into a new file, because nobody knows
 // what such a file holds. All methods are safe for concurrent use.
@@ -66,13 +67,14 @@ type Journal struct {
 	failure error // of the last Sync
 	durable int64
 	synced  time.Time
+	fsyncs  int64 // of files and folders
 	closed  bool
 
-	io     sync.Mutex // guards what follows; held by whoever works on files
-	flight []part     // taken by Sync, not yet durable
-	file   *handle    // the file that grows; nil before the next one is made
-	at     place      // the end of what is durable
-	next   uint64     // number of the next file
+	io     ioLock  // guards what follows; held by whoever works on files
+	flight []part  // taken by Sync, not yet durable
+	file   *handle // the file that grows; nil before the next one is made
+	at     place   // the end of what is durable
+	next   uint64  // number of the next file
 }
 
 // part is a run of records for one file. One that begins a stretch starts a
@@ -81,6 +83,7 @@ type part struct {
 	begins     bool
 	checkpoint []byte
 	data       []byte
+	written    int // bytes of data that are in the file, not yet durable
 }
 
 // place is an offset in a file of the journal.
@@ -91,9 +94,10 @@ type place struct {
 
 // CreateJournal starts a journal in the folder dir, which must not hold one
 // already. Its first stretch has an empty checkpoint.
-func CreateJournal(dir string) (*Journal, error) { return createJournal(dir, nil) }
+func CreateJournal(dir string) (*Journal, error) { return CreateJournalWith(dir, nil) }
 
-func createJournal(dir string, f fault) (*Journal, error) {
+// CreateJournalWith is CreateJournal on a disk that fails on demand.
+func CreateJournalWith(dir string, f Fault) (*Journal, error) {
 	d, err := openDisk(dir, f)
 	if err != nil {
 		return nil, fmt.Errorf("create journal: %w", err)
@@ -102,7 +106,7 @@ func createJournal(dir string, f fault) (*Journal, error) {
 	if err == nil && len(numbers) > 0 {
 		err = fs.ErrExist
 	}
-	j := &Journal{dir: dir, disk: d, next: 1, parts: []part{{begins: true}}}
+	j := &Journal{dir: dir, disk: d, io: make(ioLock, 1), next: 1, parts: []part{{begins: true}}}
 	if err == nil {
 		err = j.Sync()
 	}
@@ -116,9 +120,10 @@ func createJournal(dir string, f fault) (*Journal, error) {
 // OpenJournal opens the journal that an earlier process left in dir. What
 // that process was writing when it died is cut at the last whole record; new
 // records follow it. A folder without a journal wraps fs.ErrNotExist.
-func OpenJournal(dir string) (*Journal, error) { return openJournal(dir, nil) }
+func OpenJournal(dir string) (*Journal, error) { return OpenJournalWith(dir, nil) }
 
-func openJournal(dir string, f fault) (*Journal, error) {
+// OpenJournalWith is OpenJournal on a disk that fails on demand.
+func OpenJournalWith(dir string, f Fault) (*Journal, error) {
 	if _, err := os.Stat(dir); err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
@@ -126,7 +131,7 @@ func openJournal(dir string, f fault) (*Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
-	j := &Journal{dir: dir, disk: d, parts: make([]part, 1)}
+	j := &Journal{dir: dir, disk: d, io: make(ioLock, 1), parts: make([]part, 1)}
 	if err := j.findEnd(); err != nil {
 		d.close()
 		return nil, fmt.Errorf("open journal %s: %w", dir, err)
@@ -154,6 +159,10 @@ func (j *Journal) findEnd() error {
 			return err
 		}
 		end, err := r.end()
+		if err == nil {
+			// Whoever was killed may have written it and not got to its fsync.
+			err = r.h.Sync()
+		}
 		if err = errors.Join(err, r.close()); err != nil {
 			return err
 		}
@@ -204,23 +213,43 @@ func appendRecord(b []byte, r Record) []byte {
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
 }
 
-// Rotate starts a new stretch: what was appended before belongs to the old
-// one, what is appended from the moment of the call to the new one, which
-// begins with checkpoint. It ends with a Sync. If that fails the new stretch
-// stands nevertheless and the next Sync writes it.
+// Rotate starts a new stretch with Begin and ends with a Sync. If that fails
+// the new stretch stands nevertheless and the next Sync writes it.
 func (j *Journal) Rotate(checkpoint []byte) error {
+	if err := j.Begin(checkpoint); err != nil {
+		return err
+	}
+	return j.Sync()
+}
+
+// Begin starts a new stretch: what was appended before belongs to the old one,
+// what is appended from the moment of the call to the new one, which begins
+// with checkpoint. It does not touch the disk.
+func (j *Journal) Begin(checkpoint []byte) error {
 	if len(checkpoint) > maxCheckpoint {
 		return fmt.Errorf("rotate journal: checkpoint of %d bytes, more than %d", len(checkpoint), maxCheckpoint)
 	}
 	j.mu.Lock()
+	defer j.mu.Unlock()
 	if j.closed {
-		j.mu.Unlock()
 		return fs.ErrClosed
 	}
 	j.parts = append(j.parts, part{begins: true, checkpoint: append([]byte(nil), checkpoint...)})
 	j.held += int64(len(checkpoint))
-	j.mu.Unlock()
-	return j.Sync()
+	return nil
+}
+
+// Write passes what was appended to the operating system: the end of this
+// process does not lose it any more, a power cut still does. Where Write
+// itself has to make files it makes them durable. What fails is tried again by
+// the next Sync.
+func (j *Journal) Write() error {
+	j.io.Lock()
+	defer j.io.Unlock()
+	if !j.take() {
+		return fs.ErrClosed
+	}
+	return j.writeFlight(false)
 }
 
 // Sync makes durable what was appended before the call. After an error
@@ -235,7 +264,7 @@ func (j *Journal) syncLocked() error {
 	if !j.take() {
 		return fs.ErrClosed
 	}
-	err := j.writeFlight()
+	err := j.writeFlight(true)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.failure = err
@@ -278,6 +307,20 @@ func (j *Journal) Durable() (bytes int64, at time.Time) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.durable, j.synced
+}
+
+// Fsyncs is how often this process has waited for the disk for the journal's
+// sake.
+func (j *Journal) Fsyncs() int64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.fsyncs
+}
+
+func (j *Journal) fsynced(n int64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.fsyncs += n
 }
 
 // Dropped is the number of records that found no room while the disk failed.

@@ -54,6 +54,10 @@ func journalRun(t testing.TB, base string, actions, flaky []int, left int, lossy
 				safe = n
 				confirmed = append(confirmed, name)
 			}
+		case 4:
+			if j.Write() == nil && !lossy {
+				safe = n // from a kill
+			}
 		case 3:
 			if len(confirmed) > 1 {
 				j.Cut(oldest(confirmed[1])) // a half-done cut has cut the first already
@@ -94,7 +98,7 @@ func journalRun(t testing.TB, base string, actions, flaky []int, left int, lossy
 
 func TestJournalCrashPoints(t *testing.T) {
 	base := memoryDir(t)
-	actions := []int{9, 9, 0, 9, 2, 9, 0, 9, 0, 9, 2, 9, 3, 9, 0, 2, 2, 9, 3, 0, 9}
+	actions := []int{9, 9, 0, 9, 2, 9, 4, 0, 9, 4, 9, 4, 9, 0, 9, 4, 2, 9, 3, 9, 4, 0, 2, 2, 9, 3, 0, 9, 4}
 	for _, lossy := range []bool{false, true} {
 		for _, flaky := range [][]int{{1}, {1, 1, 1, 1, 1, 1, 1, 0}, {1, 1, 1, 1, 1, 0, 0, 1, 1}} {
 			for left := 0; ; left++ {

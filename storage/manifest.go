@@ -83,6 +83,11 @@ type Output struct {
 	SegmentSeconds int      `json:"segmentSeconds"`
 	StreamID       string   `json:"streamID,omitempty"`
 	UserID         string   `json:"userID,omitempty"`
+
+	// No kill and no power cut loses anything of the output before this
+	// sample of the recording, which is the instant DurableTo.
+	DurableSample int64 `json:"durableSample"`
+	DurableTo     *Time `json:"durableTo,omitempty"`
 }
 
 // Presence is one stay, of a user in the room or of a stream in the air.

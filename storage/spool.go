@@ -66,9 +66,10 @@ type Sealed struct {
 // OpenSpool opens or makes the spool in the folder dir. Only one process can
 // have it open. Interrupted commits are finished; files that the spool does
 // not know are moved to quarantine/ and reported, never deleted.
-func OpenSpool(dir string, log *slog.Logger) (*Spool, error) { return openSpool(dir, log, nil) }
+func OpenSpool(dir string, log *slog.Logger) (*Spool, error) { return OpenSpoolWith(dir, log, nil) }
 
-func openSpool(dir string, log *slog.Logger, f fault) (*Spool, error) {
+// OpenSpoolWith is OpenSpool on a disk that fails on demand.
+func OpenSpoolWith(dir string, log *slog.Logger, f Fault) (*Spool, error) {
 	d, err := openDisk(dir, f)
 	if err != nil {
 		return nil, fmt.Errorf("open spool: %w", err)

@@ -183,15 +183,22 @@ func (s *stretch) end() (int64, error) {
 
 func (s *stretch) close() error { return s.h.Close() }
 
-// writeFlight makes flight durable, in order. The caller holds j.io.
-func (j *Journal) writeFlight() error {
+// writeFlight makes flight durable, in order; unless sync, what only extends
+// the last file is written and stays in flight. The caller holds j.io.
+func (j *Journal) writeFlight(sync bool) error {
 	for len(j.flight) > 0 {
 		p := j.flight[0]
 		var err error
 		if p.begins || j.file == nil {
 			err = j.startFile(p)
 		} else {
-			err = j.extendFile(p.data)
+			err = j.extendFile(&j.flight[0])
+			if err == nil && !sync && len(j.flight) == 1 {
+				return nil
+			}
+			if err == nil {
+				err = j.syncFile(p.data)
+			}
 		}
 		if err != nil {
 			return fmt.Errorf("sync journal %s: %w", j.dir, err)
@@ -230,6 +237,7 @@ func (j *Journal) startFile(p part) error {
 	if err == nil {
 		err = j.disk.syncDir(".")
 	}
+	j.fsynced(2)
 	if err != nil {
 		// Should it survive, the next file will say that it does not count.
 		return errors.Join(err, h.Close(), j.disk.remove(name))
@@ -242,11 +250,22 @@ func (j *Journal) startFile(p part) error {
 }
 
 // extendFile writes behind what is durable. A failed write is tried again at
-// the same place; a failed fsync is final for the file.
-func (j *Journal) extendFile(data []byte) error {
-	if _, err := j.file.WriteAt(data, j.at.offset); err != nil {
+// the same place.
+func (j *Journal) extendFile(p *part) error {
+	if p.written == len(p.data) {
+		return nil
+	}
+	if _, err := j.file.WriteAt(p.data[p.written:], j.at.offset+int64(p.written)); err != nil {
 		return err
 	}
+	p.written = len(p.data)
+	return nil
+}
+
+// syncFile makes what was written behind the durable part durable too. A
+// failed fsync is final for the file.
+func (j *Journal) syncFile(data []byte) error {
+	j.fsynced(1)
 	if err := j.file.Sync(); err != nil {
 		err = errors.Join(err, j.file.Close())
 		j.file = nil
