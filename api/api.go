@@ -24,6 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"mixdown/access"
+	"mixdown/capacity"
 	"mixdown/capture"
 	"mixdown/completeness"
 	"mixdown/rooms"
@@ -36,6 +37,7 @@ type Config struct {
 	Captures   *capture.Manager
 	Rooms      *rooms.Service
 	Rules      *rules.Engine
+	Capacity   *capacity.Meter
 	History    *completeness.History
 	Recordings map[string]storage.Browser                                    // by the name of their storage
 	Probe      func(path string, r io.ReadSeeker) (samples int64, err error) // opens audio files for verify

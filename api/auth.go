@@ -141,6 +141,7 @@ var operationRights = map[string]access.Right{
 	"list-rooms": access.SeeRooms, "get-room": access.SeeRooms, "kick-user": access.Moderate, "remove-stream": access.Moderate,
 	"make-token": access.MintTokens,
 	"list-rules": access.SeeRules, "get-rule": access.SeeRules, "explain-rules": access.SeeRules,
+	"capacity":     access.Operate,
 	"completeness": access.SeeAudit, "completeness-page": access.SeeAudit,
 	"put-rule": access.SetRules, "delete-rule": access.SetRules,
 	"list-keys": access.SetKeys, "make-key": access.SetKeys, "revoke-key": access.SetKeys,

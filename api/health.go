@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"mixdown/capacity"
 	"mixdown/capture"
 )
 
@@ -25,9 +27,16 @@ func (s *server) healthRoutes(mux *http.ServeMux) {
 		}
 		fmt.Fprintln(w, "ready")
 	}))
+	register(s, http.MethodGet, "/v1/capacity", "capacity", "How much more can be captured on this machine", s.capacity)
 	s.Metrics.MustRegister(&collector{s})
 	metrics := promhttp.HandlerFor(s.Metrics, promhttp.HandlerOpts{})
 	mux.Handle("GET /metrics", s.local(metrics.ServeHTTP))
+}
+
+type capacityOutput struct{ Body capacity.State }
+
+func (s *server) capacity(context.Context, *struct{}) (*capacityOutput, error) {
+	return &capacityOutput{s.Capacity.State()}, nil
 }
 
 // local lets requests from this machine through without a key.
@@ -95,6 +104,10 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 	gauge(desc("captures_in_trouble", "Captures that an operator must help."), float64(trouble))
 	gauge(desc("captured_streams", "Streams that captures hear now."), float64(streams))
+	cp := c.s.Capacity.State()
+	gauge(desc("load", "CPU time of the daemon over that of its processors, 0 to 1."), cp.Load)
+	gauge(desc("stream_cost_seconds", "CPU time that a captured stream costs per second."), cp.CostUS/1e6)
+	gauge(desc("free_streams", "Streams that could be captured besides."), float64(cp.FreeStreams))
 	gauge(desc("rooms", "Open rooms of the embedded room service."), float64(len(c.s.Rooms.Rooms())))
 	for bucket, st := range c.s.Uploads() {
 		gauge(desc("upload_pending_files", "Objects in the spool that wait for a storage.", "storage"), float64(st.Pending), bucket)

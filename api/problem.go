@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"net/http"
+	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"mixdown/capacity"
 	"mixdown/capture"
 )
 
@@ -67,6 +70,7 @@ func asProblem(err error) *problem {
 func problemOf(err error) error {
 	var spec *capture.SpecError
 	var conflict *capture.ConflictError
+	var full *capacity.FullError
 	switch {
 	case err == nil:
 		return nil
@@ -82,6 +86,9 @@ func problemOf(err error) error {
 			p.Errors = append(p.Errors, problemField{f, "differs from the running capture"})
 		}
 		return p
+	case errors.As(err, &full):
+		p := newProblem(http.StatusServiceUnavailable, "no_capacity", "%s", err)
+		return huma.ErrorWithHeaders(p, http.Header{"Retry-After": {strconv.Itoa(int(math.Ceil(full.RetryAfter.Seconds())))}})
 	case errors.Is(err, capture.ErrBadID):
 		return newProblem(http.StatusUnprocessableEntity, "invalid_id", "%s", err)
 	case errors.Is(err, capture.ErrNotFound):

@@ -39,6 +39,10 @@ type Config struct {
 	Log      *slog.Logger
 	Fault    storage.Fault // of the journals' disk; for tests
 
+	// Admit says whether there is room for one more capture beside those that
+	// run; nil admits all. What it refuses was not started.
+	Admit func(spec Spec, running int) error
+
 	// Local waits until everything below a prefix has arrived in the given
 	// storages: a stop is answered when the recording is where it belongs on
 	// this machine.
@@ -206,6 +210,11 @@ func (m *Manager) Start(id string, spec Spec) (*Capture, bool, error) {
 	if err := m.vacant(spec); err != nil {
 		return nil, false, err
 	}
+	if m.config.Admit != nil {
+		if err := m.config.Admit(spec, m.runningLocked()); err != nil {
+			return nil, false, err
+		}
+	}
 	c, err := newCapture(&m.config, id, spec, keep)
 	if err != nil {
 		return nil, false, fmt.Errorf("start capture %s: %w", id, err)
@@ -213,6 +222,29 @@ func (m *Manager) Start(id string, spec Spec) (*Capture, bool, error) {
 	m.captures[id] = c
 	m.begin(c)
 	return c, true, nil
+}
+
+func (m *Manager) runningLocked() (n int) {
+	for _, c := range m.captures {
+		if s, _ := c.State(); !s.Ended() {
+			n++
+		}
+	}
+	return n
+}
+
+// Count is how many captures run and how many streams they hear.
+func (m *Manager) Count() (captures, streams int) {
+	m.mu.Lock()
+	all := slices.Collect(maps.Values(m.captures))
+	m.mu.Unlock()
+	for _, c := range all {
+		if s, _ := c.State(); !s.Ended() {
+			captures++
+			streams += c.room.present()
+		}
+	}
+	return captures, streams
 }
 
 // Check says what is wrong with a spec, as Start would.

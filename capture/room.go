@@ -75,6 +75,13 @@ func (r *room) state(e joiner.StateChanged, at time.Duration) {
 	}
 }
 
+// present is the number of streams that are heard now.
+func (r *room) present() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.active)
+}
+
 // settle ends the streams that the room did not name before it was connected
 // again: they left while the recorder was away.
 func (r *room) settle(at time.Duration) {

@@ -29,6 +29,7 @@ type Config struct {
 	Retention Retention          `yaml:"retention"` // how long recordings are kept
 	Events    Events             `yaml:"events"`    // what the log of events keeps
 	Webhooks  map[string]Webhook `yaml:"webhooks"`  // besides those set over REST
+	Capacity  Capacity           `yaml:"capacity"`  // when captures are refused
 	Network   Network            `yaml:"network"`   // where the daemon itself connects to
 }
 
@@ -37,6 +38,13 @@ type Config struct {
 type App struct {
 	ID     uint32 `yaml:"id"`
 	Secret string `yaml:"secret"` // 32 bytes
+}
+
+// Capacity says when no more captures are admitted. Those that run go on.
+type Capacity struct {
+	CPU         float64 `yaml:"cpu"`         // load of the processors, 0 to 1; 0 is no limit
+	MaxStreams  int     `yaml:"maxStreams"`  // captured at once; 0 is no limit
+	MaxCaptures int     `yaml:"maxCaptures"` // running at once; 0 is no limit
 }
 
 // TLS names the files of a certificate. They may be replaced while the daemon
@@ -81,12 +89,13 @@ const LocalStorage = "local"
 // Default is the configuration of a daemon that was told nothing.
 func Default() Config {
 	return Config{
-		Listen:  "127.0.0.1:8080",
-		UDP:     ":8443",
-		Data:    "./mixdown-data",
-		Log:     Log{Level: "info", Format: "text"},
-		Events:  Events{Keep: 168 * time.Hour, MaxMiB: 1024},
-		Network: Network{Allow: []string{}},
+		Listen:   "127.0.0.1:8080",
+		UDP:      ":8443",
+		Data:     "./mixdown-data",
+		Log:      Log{Level: "info", Format: "text"},
+		Events:   Events{Keep: 168 * time.Hour, MaxMiB: 1024},
+		Capacity: Capacity{CPU: 0.85, MaxCaptures: 5000},
+		Network:  Network{Allow: []string{}},
 	}
 }
 
@@ -130,6 +139,12 @@ func (c Config) Validate() error {
 	}
 	if (c.App.ID == 0) != (c.App.Secret == "") {
 		bad("app", "id and secret go together")
+	}
+	if c.Capacity.CPU < 0 || c.Capacity.CPU > 1 {
+		bad("capacity.cpu", "%v is not between 0 and 1", c.Capacity.CPU)
+	}
+	if c.Capacity.MaxStreams < 0 || c.Capacity.MaxCaptures < 0 {
+		bad("capacity", "maxStreams and maxCaptures cannot be negative")
 	}
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
 		bad("tls", "certFile and keyFile go together")

@@ -39,6 +39,7 @@ var allowed = map[string]string{
 	"remove-stream":    "operator",
 	"make-token":       "operator",
 	"list-rules":       "operator compliance auditor", "get-rule": "operator compliance auditor",
+	"capacity":     "operator",
 	"completeness": "compliance auditor", "completeness-page": "compliance auditor",
 	"explain-rules": "operator compliance auditor", "put-rule": "operator", "delete-rule": "operator",
 	"list-keys":     "",

@@ -57,6 +57,7 @@ func TestArrows(t *testing.T) {
 		{"mixdown/retention", "mixdown/", []string{"mixdown/storage", "mixdown/events", "mixdown/audit"}},
 		{"mixdown/retention", "net/http", nil},
 		{"mixdown/rules", "net/http", nil},
+		{"mixdown/capacity", "mixdown/", nil},
 		{"mixdown/completeness", "mixdown/", []string{"mixdown/storage"}},
 		{"mixdown/completeness", "net/http", nil},
 		{"mixdown/rules", "mixdown/rooms", nil},

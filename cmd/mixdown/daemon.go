@@ -19,6 +19,7 @@ import (
 
 	"mixdown/access"
 	"mixdown/api"
+	"mixdown/capacity"
 	"mixdown/capture"
 	"mixdown/completeness"
 	"mixdown/configs"
@@ -58,6 +59,7 @@ type daemon struct {
 	spool    *storage.Spool
 	uploader *storage.Uploader
 	captures *capture.Manager
+	capacity *capacity.Meter
 	rules    *rules.Engine
 	history  *completeness.History
 	listener net.Listener // what the configuration names
@@ -154,11 +156,12 @@ func (d *daemon) openCaptures() (err error) {
 	for name := range buckets {
 		names = append(names, name)
 	}
+	d.openCapacity()
 	d.captures, err = capture.NewManager(capture.Config{
 		Dir: filepath.Join(d.config.Data, "captures"), Spool: d.spool, Storages: names,
 		Systems: map[string]joiner.System{"mixdown": native.New(native.Config{Engine: d.engine, Log: d.log})},
 		URL:     func() string { return "ws://" + loopback(d.inner.Addr()) + "/ws" },
-		Token:   d.recorderToken, Key: key, Local: d.uploader.Drain, Events: reconsidering{events.Discard, d}, Log: d.log,
+		Admit:   d.admit, Token: d.recorderToken, Key: key, Local: d.uploader.Drain, Events: reconsidering{events.Discard, d}, Log: d.log,
 	})
 	if err != nil {
 		return err
@@ -174,7 +177,7 @@ func (d *daemon) openCaptures() (err error) {
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	d.http = &http.Server{
 		Handler: d.handler(api.New(api.Config{
-			Captures: d.captures, Rooms: d.rooms, Rules: d.rules, History: d.history, Recordings: browsers, Probe: probe, PublicKeys: key.PublicKeys(),
+			Captures: d.captures, Rooms: d.rooms, Rules: d.rules, Capacity: d.capacity, History: d.history, Recordings: browsers, Probe: probe, PublicKeys: key.PublicKeys(),
 			Uploads: d.uploader.Stats, Pending: d.spool.Pending, Metrics: metrics, Ready: func() error { return nil }, Keys: keys, Secure: d.config.TLS != (configs.TLS{}), Version: version, Log: d.log,
 		})),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -263,6 +266,7 @@ func (d *daemon) run(ctx context.Context, ready func(addresses)) error {
 	}()
 	service.Go(func() { _ = d.rules.Run(ctx) }) // likewise
 	service.Go(func() { d.keepHistory(roomCtx) })
+	service.Go(func() { d.capacity.Run(ctx) })
 	_ = d.captures.Run(ctx) // returns the context's cause
 	cause := context.Cause(ctx)
 
