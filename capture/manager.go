@@ -36,8 +36,8 @@ type Config struct {
 	// Retain decides how long a new recording is kept, and refuses one that
 	// its storages cannot keep so; without a retention it is kept for ever.
 	Retain func(id string, spec Spec) (*storage.Retention, error)
-	Log      *slog.Logger
-	Fault    storage.Fault // of the journals' disk; for tests
+	Log    *slog.Logger
+	Fault  storage.Fault // of the journals' disk; for tests
 
 	// Admit says whether there is room for one more capture beside those that
 	// run; nil admits all. What it refuses was not started.

@@ -56,6 +56,8 @@ func TestArrows(t *testing.T) {
 		{"mixdown/access", "net/http", nil},
 		{"mixdown/retention", "mixdown/", []string{"mixdown/storage", "mixdown/events", "mixdown/audit"}},
 		{"mixdown/retention", "net/http", nil},
+		{"mixdown/audit", "mixdown/", []string{"mixdown/storage", "mixdown/events"}},
+		{"mixdown/audit", "net/http", nil},
 		{"mixdown/rules", "net/http", nil},
 		{"mixdown/capacity", "mixdown/", nil},
 		{"mixdown/completeness", "mixdown/", []string{"mixdown/storage"}},
