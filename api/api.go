@@ -44,6 +44,8 @@ type Config struct {
 	PublicKeys []string                                                      // that recordings may be signed with
 	Uploads    func() map[string]storage.BucketStats
 	Pending    func(storage, prefix string) (files int, bytes int64) // what waits in the spool
+	Aside      func() (storage.Aside, error)                         // what the spool moved out of its way
+	Space      func() storage.SpaceStats                             // of the spool's file system
 	Metrics    *prometheus.Registry
 	Ready      func() error // why the daemon is not ready
 	Keys       *access.Keys
@@ -82,6 +84,7 @@ func New(c Config) http.Handler {
 	s.api.UseMiddleware(s.authorize)
 	s.captureRoutes()
 	s.recordingRoutes()
+	s.spoolRoutes()
 	s.roomRoutes()
 	s.ruleRoutes()
 	s.completenessRoutes()

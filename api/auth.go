@@ -139,6 +139,7 @@ var operationRights = map[string]access.Right{
 	"list-recordings": access.SeeRecordings, "get-recording": access.SeeRecordings, "verify-recording": access.SeeRecordings,
 	"get-file":   access.Play,
 	"list-rooms": access.SeeRooms, "get-room": access.SeeRooms, "kick-user": access.Moderate, "remove-stream": access.Moderate,
+	"get-spool":  access.Operate,
 	"make-token": access.MintTokens,
 	"list-rules": access.SeeRules, "get-rule": access.SeeRules, "explain-rules": access.SeeRules,
 	"capacity":     access.Operate,

@@ -18,7 +18,23 @@ type captureInput struct {
 	Body capture.Spec
 }
 
-type newCaptureInput struct{ Body capture.Spec }
+type newCaptureInput struct {
+	DryRun bool `query:"dryRun" doc:"Only check the body and try every storage it leads to."`
+	Body   capture.Spec
+}
+
+// newCaptureOutput is a capture.Status, or a dryRun.
+type newCaptureOutput struct {
+	Status int
+	Body   any
+}
+
+// dryRun is what a dry run that went well answers.
+type dryRun struct {
+	DryRun   bool                  `json:"dryRun" doc:"true: nothing was started."`
+	Spec     capture.Spec          `json:"spec" doc:"The body with its defaults."`
+	Storages []capture.Destination `json:"storages" doc:"The storages it leads to, as they were found."`
+}
 
 type captureID struct {
 	ID string `path:"id" maxLength:"64"`
@@ -54,10 +70,7 @@ func (s *server) captureRoutes() {
 		func(ctx context.Context, in *captureInput) (*captureOutput, error) {
 			return s.start(ctx, in.ID, in.Body)
 		})
-	register(s, http.MethodPost, "/v1/captures", "post-capture", "Start a capture",
-		func(ctx context.Context, in *newCaptureInput) (*captureOutput, error) {
-			return s.start(ctx, "", in.Body)
-		})
+	huma.Register(s.api, s.postCapture(), s.newCapture)
 	register(s, http.MethodGet, "/v1/captures", "list-captures", "List captures, newest first", s.listCaptures)
 	register(s, http.MethodGet, "/v1/captures/{id}", "get-capture", "Show a capture", s.getCapture)
 	register(s, http.MethodPost, "/v1/captures/{id}/stop", "stop-capture", "Stop a capture; answers when the recording is sealed locally", s.stopCapture)

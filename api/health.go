@@ -109,12 +109,5 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	gauge(desc("stream_cost_seconds", "CPU time that a captured stream costs per second."), cp.CostUS/1e6)
 	gauge(desc("free_streams", "Streams that could be captured besides."), float64(cp.FreeStreams))
 	gauge(desc("rooms", "Open rooms of the embedded room service."), float64(len(c.s.Rooms.Rooms())))
-	for bucket, st := range c.s.Uploads() {
-		gauge(desc("upload_pending_files", "Objects in the spool that wait for a storage.", "storage"), float64(st.Pending), bucket)
-		gauge(desc("upload_pending_bytes", "Their size.", "storage"), float64(st.Bytes), bucket)
-		gauge(desc("upload_oldest_seconds", "How long the oldest of them has waited.", "storage"), st.Oldest.Seconds(), bucket)
-		counter(desc("uploads_total", "Objects that arrived in a storage.", "storage"), float64(st.Uploaded), bucket)
-		counter(desc("upload_conflicts_total", "Objects that another content kept out; each needs an operator.", "storage"), float64(st.Conflicts), bucket)
-		counter(desc("upload_failures_total", "Tries that failed.", "storage"), float64(st.Failures), bucket)
-	}
+	c.s.collectSpool(gauge, counter)
 }

@@ -26,7 +26,7 @@ func (s *server) browse(id string) (all []holder, base string, err error) {
 	if err != nil {
 		return nil, "", newProblem(http.StatusNotFound, "recording_not_found", "there is no recording %q", id)
 	}
-	for _, name := range c.Storages() {
+	for _, name := range c.Places() {
 		b := s.Recordings[name]
 		switch {
 		case b == nil:

@@ -71,6 +71,7 @@ func problemOf(err error) error {
 	var spec *capture.SpecError
 	var conflict *capture.ConflictError
 	var full *capacity.FullError
+	var destination *capture.DestinationError
 	switch {
 	case err == nil:
 		return nil
@@ -89,6 +90,8 @@ func problemOf(err error) error {
 	case errors.As(err, &full):
 		p := newProblem(http.StatusServiceUnavailable, "no_capacity", "%s", err)
 		return huma.ErrorWithHeaders(p, http.Header{"Retry-After": {strconv.Itoa(int(math.Ceil(full.RetryAfter.Seconds())))}})
+	case errors.As(err, &destination):
+		return destinationProblem(destination)
 	case errors.Is(err, capture.ErrBadID):
 		return newProblem(http.StatusUnprocessableEntity, "invalid_id", "%s", err)
 	case errors.Is(err, capture.ErrNotFound):

@@ -33,6 +33,7 @@ type archive struct {
 	waiting []waiting        // sealed, but the uploader could not be given them yet
 	open    map[openSegment]*segmentFile
 	outputs map[string]*progress
+	placed  func(storage.Output) storage.Output // adds where else files go
 }
 
 type openSegment struct {
@@ -143,6 +144,7 @@ func (a *archive) note(s storage.Segment) {
 func (a *archive) store(o storage.Output, dir string) (*outputStore, error) {
 	ext, _ := encoder.Ext(o.Format)
 	if a.outputs[o.ID] == nil {
+		o = a.placed(o)
 		if err := a.write(archiveLine{Output: &o}); err != nil {
 			return nil, err
 		}

@@ -43,6 +43,13 @@ type Config struct {
 	// run; nil admits all. What it refuses was not started.
 	Admit func(spec Spec, running int) error
 
+	// Elsewhere says, by storage, where else its files go.
+	Elsewhere map[string]Elsewhere
+	// Try tries a storage out for a capture; nil: none is tried. Away says why
+	// one takes nothing now, "" if it does.
+	Try  func(ctx context.Context, storage string, spec Spec) (storage.Probed, error)
+	Away func(storage string) string
+
 	// Local waits until everything below a prefix has arrived in the given
 	// storages: a stop is answered when the recording is where it belongs on
 	// this machine.
@@ -189,7 +196,7 @@ func (m *Manager) Start(id string, spec Spec) (*Capture, bool, error) {
 		return nil, false, fmt.Errorf("%q: %w", id, ErrBadID)
 	}
 	spec = spec.withDefaults()
-	if err := spec.check(slices.Sorted(maps.Keys(m.config.Systems)), m.config.Storages); err != nil {
+	if err := m.Check(spec); err != nil {
 		return nil, false, err
 	}
 	m.mu.Lock()
@@ -197,7 +204,7 @@ func (m *Manager) Start(id string, spec Spec) (*Capture, bool, error) {
 	if c, err := m.same(id, spec); c != nil || err != nil {
 		return c, false, err
 	}
-	keep, err := m.retain(id, spec)
+	keep, err := m.ask(id, spec)
 	if err != nil {
 		return nil, false, fmt.Errorf("start capture %s: %w", id, err)
 	}
@@ -264,14 +271,21 @@ func (m *Manager) same(id string, spec Spec) (*Capture, error) {
 	return c, nil
 }
 
-// retain decides how long a recording will be kept. Storages are asked, so
-// others are not kept waiting meanwhile.
+// ask asks the storages whether a capture's files can be delivered, and how
+// long they will be kept. Others are not kept waiting meanwhile.
+func (m *Manager) ask(id string, spec Spec) (*storage.Retention, error) {
+	m.mu.Unlock()
+	defer m.mu.Lock()
+	if err := m.reach(spec); err != nil {
+		return nil, err
+	}
+	return m.retain(id, spec)
+}
+
 func (m *Manager) retain(id string, spec Spec) (*storage.Retention, error) {
 	if m.config.Retain == nil {
 		return nil, nil
 	}
-	m.mu.Unlock()
-	defer m.mu.Lock()
 	return m.config.Retain(id, spec)
 }
 

@@ -63,18 +63,6 @@ func nonNil[T any](s []T) []T {
 	return s
 }
 
-// Storages lists every storage that holds a part of the recording: each gets
-// the manifest.
-func (c *Capture) Storages() []string {
-	all := []string{}
-	for _, r := range c.spec.Record {
-		if !slices.Contains(all, r.Storage) {
-			all = append(all, r.Storage)
-		}
-	}
-	return all
-}
-
 // Retention is how long the recording is kept, counted from its end; nil is
 // for ever.
 func (c *Capture) Retention() *storage.Retention {

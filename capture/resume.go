@@ -99,6 +99,7 @@ func (c *Capture) open() error {
 	if err != nil {
 		return err
 	}
+	a.placed = c.env.placed
 	e, err := openEventLog(filepath.Join(c.dir, storage.EventsName), c.clock)
 	if err != nil {
 		return err

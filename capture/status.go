@@ -2,6 +2,7 @@ package capture
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"mixdown/joiner"
@@ -75,10 +76,14 @@ func (c *Capture) Label(name string) string { return c.spec.Labels[name] }
 
 // Status is the capture as it was at the last batch, with its present state.
 func (c *Capture) Status() Status {
+	away := c.away()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.mu.status
 	s.State, s.Reason, s.Trouble = c.mu.state, c.mu.reason, c.mu.trouble
+	if !s.State.Ended() {
+		s.Trouble = strings.TrimPrefix(strings.Join(append([]string{s.Trouble}, away...), "; "), "; ")
+	}
 	if !c.mu.ended.IsZero() {
 		end := storage.At(c.mu.ended)
 		s.End = &end

@@ -17,3 +17,5 @@ func (u *Uploader) Step(ctx context.Context, bucket string) (tried bool) {
 	}
 	return f != nil
 }
+
+func LevelAfter(f FreeSpace, before SpaceLevel) SpaceLevel { return f.after(before) }

@@ -58,7 +58,10 @@ func Probe(ctx context.Context, b Bucket, o ProbeOptions) (p Probed, err error) 
 		err = &Failure{ClockSkew, fmt.Errorf("this machine's clock and the bucket's are %v apart: set the one that is wrong: %w", p.Skew.Abs(), ErrPermanent)}
 	}
 	if err != nil {
-		return p, errors.Join(err, p.cleanUp(ctx, b, key))
+		if !errors.Is(err, ErrPermanent) || FailureOf(err) == ClockSkew {
+			_ = p.cleanUp(ctx, b, key) // it may be there; what is wrong is known already
+		}
+		return p, err
 	}
 	err = readBack(ctx, b, key, data)
 	if derr := p.cleanUp(ctx, b, key); err == nil {

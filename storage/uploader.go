@@ -105,8 +105,11 @@ func NewUploader(spool *Spool, buckets map[string]Bucket, o Options) *Uploader {
 		o.Notice = func(Notice) {}
 	}
 	u := &Uploader{spool: spool, buckets: maps.Clone(buckets), options: o, stats: make(map[string]*BucketStats)}
+	spool.mu.Lock()
+	defer spool.mu.Unlock()
 	for name := range buckets {
 		u.stats[name] = &BucketStats{}
+		spool.queueLocked(name) // so that it is there to be counted
 	}
 	return u
 }
@@ -144,16 +147,22 @@ func (u *Uploader) orphans() []string {
 	return names
 }
 
-// Stats tells the state of every bucket.
+// Stats tells the state of every bucket, and of those that are not configured
+// while files wait for them.
 func (u *Uploader) Stats() map[string]BucketStats {
 	u.spool.mu.Lock()
 	defer u.spool.mu.Unlock()
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	all := make(map[string]BucketStats, len(u.stats))
-	for name, s := range u.stats {
-		b := *s
-		q := u.spool.queueLocked(name)
+	for name, q := range u.spool.queues {
+		var b BucketStats
+		switch s := u.stats[name]; {
+		case s != nil:
+			b = *s
+		case len(q.items) == 0:
+			continue
+		}
 		b.Pending, b.Bytes = q.pending("")
 		q.each(func(it *item) bool {
 			b.Oldest = max(0, time.Since(it.time))

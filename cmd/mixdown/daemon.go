@@ -33,8 +33,6 @@ import (
 	"mixdown/rooms/udp"
 	"mixdown/rules"
 	"mixdown/storage"
-	"mixdown/storage/file"
-	"mixdown/storage/s3"
 	"mixdown/web"
 )
 
@@ -58,6 +56,8 @@ type daemon struct {
 	engine   *peer.Engine
 	spool    *storage.Spool
 	uploader *storage.Uploader
+	space    *storage.Space
+	events   events.Publisher
 	captures *capture.Manager
 	capacity *capacity.Meter
 	rules    *rules.Engine
@@ -70,7 +70,7 @@ type daemon struct {
 
 // newDaemon opens everything a daemon needs. On error nothing stays open.
 func newDaemon(c configs.Config, log *slog.Logger) (d *daemon, err error) {
-	d = &daemon{config: c, log: log}
+	d = &daemon{config: c, log: log, events: events.Discard}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.close())
@@ -147,7 +147,7 @@ func (d *daemon) openCaptures() (err error) {
 	if err != nil {
 		return err
 	}
-	d.uploader = storage.NewUploader(d.spool, buckets, storage.Options{Log: d.log})
+	d.openUploader(buckets)
 	key, err := storage.LoadOrCreateKey(filepath.Join(d.config.Data, "keys"))
 	if err != nil {
 		return err
@@ -161,7 +161,8 @@ func (d *daemon) openCaptures() (err error) {
 		Dir: filepath.Join(d.config.Data, "captures"), Spool: d.spool, Storages: names,
 		Systems: map[string]joiner.System{"mixdown": native.New(native.Config{Engine: d.engine, Log: d.log})},
 		URL:     func() string { return "ws://" + loopback(d.inner.Addr()) + "/ws" },
-		Admit:   d.admit, Token: d.recorderToken, Key: key, Local: d.uploader.Drain, Events: reconsidering{events.Discard, d}, Log: d.log,
+		Admit:   d.admit, Token: d.recorderToken, Key: key, Local: d.uploader.Drain, Events: reconsidering{d.events, d}, Log: d.log,
+		Elsewhere: d.elsewhere(), Try: try(buckets), Away: d.uploader.Away,
 	})
 	if err != nil {
 		return err
@@ -178,7 +179,7 @@ func (d *daemon) openCaptures() (err error) {
 	d.http = &http.Server{
 		Handler: d.handler(api.New(api.Config{
 			Captures: d.captures, Rooms: d.rooms, Rules: d.rules, Capacity: d.capacity, History: d.history, Recordings: browsers, Probe: probe, PublicKeys: key.PublicKeys(),
-			Uploads: d.uploader.Stats, Pending: d.spool.Pending, Metrics: metrics, Ready: func() error { return nil }, Keys: keys, Secure: d.config.TLS != (configs.TLS{}), Version: version, Log: d.log,
+			Uploads: d.uploader.Stats, Pending: d.spool.Pending, Aside: d.spool.Aside, Space: d.space.Stats, Metrics: metrics, Ready: func() error { return nil }, Keys: keys, Secure: d.config.TLS != (configs.TLS{}), Version: version, Log: d.log,
 		})),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
@@ -200,24 +201,6 @@ func (d *daemon) handler(rest http.Handler) http.Handler {
 	}
 	mux.Handle("/", web.Handler())
 	return mux
-}
-
-func (d *daemon) openStorages() (map[string]storage.Bucket, map[string]storage.Browser, error) {
-	local, err := file.Open(filepath.Join(d.config.Data, "recordings"))
-	if err != nil {
-		return nil, nil, fmt.Errorf("storage local: %w", err)
-	}
-	d.onClose(local.Close)
-	buckets := map[string]storage.Bucket{capture.LocalStorage: local}
-	browsers := map[string]storage.Browser{capture.LocalStorage: local}
-	for name, s := range d.config.Storages {
-		b, err := s3.New(s3Config(s))
-		if err != nil {
-			return nil, nil, fmt.Errorf("storage %s: %w", name, err)
-		}
-		buckets[name], browsers[name] = b, b
-	}
-	return buckets, browsers, nil
 }
 
 // recorderToken is the token by which a capture logs in to the embedded rooms.
@@ -244,6 +227,7 @@ func (d *daemon) run(ctx context.Context, ready func(addresses)) error {
 
 	var uploads, service sync.WaitGroup
 	uploads.Go(func() { _ = d.uploader.Run(upCtx) }) // ends with its context only
+	uploads.Go(func() { _ = d.space.Run(upCtx) })    // likewise
 	service.Go(func() { _ = d.rooms.Run(roomCtx) })  // likewise
 	failed := make(chan error, 2)
 	for _, l := range d.listeners() {
@@ -320,11 +304,4 @@ func loopback(a net.Addr) string {
 		host = "127.0.0.1"
 	}
 	return net.JoinHostPort(host, port)
-}
-
-func s3Config(s configs.Storage) s3.Config {
-	return s3.Config{
-		Endpoint: s.Endpoint, Region: s.Region, Bucket: s.Bucket, Prefix: s.Prefix,
-		AccessKey: s.AccessKey, SecretKey: s.SecretKey, PathStyle: s.PathStyle,
-	}
 }

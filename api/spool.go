@@ -1,0 +1,90 @@
+package api
+
+import (
+	"context"
+	"math"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"mixdown/storage"
+)
+
+// spoolStatus is what waits, what does not get on, and how long there is room.
+type spoolStatus struct {
+	Body struct {
+		storage.Aside
+		Space    storage.SpaceStats       `json:"space" doc:"Of the data folder's file system."`
+		Storages map[string]storageStatus `json:"storages" doc:"By name; one that is not configured any more appears while files wait for it."`
+	}
+}
+
+// storageStatus is how the uploads to one storage get on.
+type storageStatus struct {
+	Pending       int        `json:"pendingFiles"`
+	Bytes         int64      `json:"pendingBytes"`
+	OldestSeconds float64    `json:"oldestSeconds" doc:"How long the oldest of them has waited."`
+	Uploaded      int64      `json:"uploadedFiles" doc:"Since the start of the daemon."`
+	Failures      int64      `json:"failures" doc:"Likewise."`
+	Conflicts     int64      `json:"conflicts" doc:"Likewise."`
+	BackedUp      int64      `json:"backedUpFiles" doc:"That also went to the storage's backup, likewise."`
+	Down          *time.Time `json:"downSince" doc:"Since when it takes nothing; null while it does."`
+	LastError     string     `json:"lastError,omitempty" doc:"Of the latest try, if that failed."`
+}
+
+func (s *server) spoolRoutes() {
+	register(s, http.MethodGet, "/v1/spool", "get-spool", "What waits for its storage, what was moved aside, and how long there is room", s.getSpool)
+}
+
+func (s *server) getSpool(context.Context, *struct{}) (*spoolStatus, error) {
+	out := &spoolStatus{}
+	var err error
+	if out.Body.Aside, err = s.Aside(); err != nil {
+		return nil, problemOf(err)
+	}
+	out.Body.Space = s.Space()
+	out.Body.Storages = map[string]storageStatus{}
+	for name, st := range s.Uploads() {
+		o := storageStatus{
+			Pending: st.Pending, Bytes: st.Bytes, OldestSeconds: math.Round(st.Oldest.Seconds()),
+			Uploaded: st.Uploaded, Failures: st.Failures, Conflicts: st.Conflicts, BackedUp: st.BackedUp, LastError: st.LastError,
+		}
+		if !st.Down.IsZero() {
+			down := st.Down.UTC().Round(time.Millisecond)
+			o.Down = &down
+		}
+		out.Body.Storages[name] = o
+	}
+	return out, nil
+}
+
+// collectSpool reads the spool's figures for Prometheus.
+func (s *server) collectSpool(gauge, counter func(d *prometheus.Desc, v float64, labels ...string)) {
+	for bucket, st := range s.Uploads() {
+		gauge(desc("upload_pending_files", "Objects in the spool that wait for a storage.", "storage"), float64(st.Pending), bucket)
+		gauge(desc("upload_pending_bytes", "Their size.", "storage"), float64(st.Bytes), bucket)
+		gauge(desc("upload_oldest_seconds", "How long the oldest of them has waited.", "storage"), st.Oldest.Seconds(), bucket)
+		counter(desc("uploads_total", "Objects that arrived in a storage.", "storage"), float64(st.Uploaded), bucket)
+		counter(desc("upload_conflicts_total", "Objects that another content kept out; each needs an operator.", "storage"), float64(st.Conflicts), bucket)
+		counter(desc("upload_failures_total", "Tries that failed.", "storage"), float64(st.Failures), bucket)
+		counter(desc("upload_backed_up_total", "Objects that also went to the storage's backup.", "storage"), float64(st.BackedUp), bucket)
+		down := 0.0
+		if !st.Down.IsZero() {
+			down = 1
+		}
+		gauge(desc("storage_down", "1 while a storage takes nothing.", "storage"), down, bucket)
+	}
+	space := s.Space()
+	hours := math.Inf(1)
+	if space.HoursLeft != nil {
+		hours = *space.HoursLeft
+	}
+	gauge(desc("spool_hours_left", "Hours until the spool is full at the present speed; +Inf if it does not fill."), hours)
+	gauge(desc("spool_free_bytes", "Free on the data folder's file system."), float64(space.Free))
+	gauge(desc("spool_free_ratio", "The part of it that is free, of bytes or of inodes, whichever is less."), space.Percent/100)
+	if aside, err := s.Aside(); err == nil {
+		gauge(desc("spool_quarantined_files", "Files that the spool did not know and moved aside; each needs an operator."), float64(len(aside.Quarantine)))
+		gauge(desc("spool_conflicting_files", "Files that another object keeps out of a storage; each needs an operator."), float64(len(aside.Conflicts)))
+	}
+}
