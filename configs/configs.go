@@ -24,6 +24,7 @@ type Config struct {
 	APIKey    string             `yaml:"apiKey"`    // admin key; empty: made on first start
 	TLS       TLS                `yaml:"tls"`       // of HTTP; empty: none
 	App       App                `yaml:"app"`       // the embedded room service
+	Debug     Debug              `yaml:"debug"`     // for who looks into the process
 	Log       Log                `yaml:"log"`       // to standard error
 	Storages  map[string]Storage `yaml:"storages"`  // besides "local", which always exists
 	Retention Retention          `yaml:"retention"` // how long recordings are kept
@@ -52,6 +53,11 @@ type Capacity struct {
 type TLS struct {
 	CertFile string `yaml:"certFile"` // PEM, the chain
 	KeyFile  string `yaml:"keyFile"`  // PEM
+}
+
+// Debug opens the process to who looks into it.
+type Debug struct {
+	Listen string `yaml:"listen"` // address of pprof, without any key; empty: none
 }
 
 // Log says what is logged, and how.
@@ -129,6 +135,11 @@ func (c Config) Validate() error {
 	for key, addr := range map[string]string{"listen": c.Listen, "udp": c.UDP} {
 		if _, _, err := net.SplitHostPort(addr); err != nil {
 			bad(key, "%q is not host:port", addr)
+		}
+	}
+	if host, _, err := net.SplitHostPort(c.Debug.Listen); c.Debug.Listen != "" {
+		if ip := net.ParseIP(host); err != nil || (ip == nil && host != "localhost") || ip != nil && !ip.IsLoopback() {
+			bad("debug.listen", "%q is not an address of loopback: profiles tell everything and ask for no key", c.Debug.Listen)
 		}
 	}
 	if c.Data == "" {

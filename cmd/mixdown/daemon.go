@@ -85,6 +85,9 @@ func newDaemon(c configs.Config, log *slog.Logger) (d *daemon, err error) {
 	if err := d.openListeners(); err != nil {
 		return d, err
 	}
+	if err := d.openDebug(); err != nil {
+		return d, err
+	}
 	if err := d.openRooms(); err != nil {
 		return d, err
 	}

@@ -1,6 +1,6 @@
 // Mixdown captures rooms: it mixes what is said, publishes the mix and
 // records it in segments. This command is the daemon and everything one does
-// with it: serve, record, token, verify, remix, demo.
+// with it: serve, record, token, verify, remix, doctor, demo.
 //
 // It alone reads flags and the environment, and wires the parts together.
 package main
@@ -52,6 +52,7 @@ type cli struct {
 	Token   tokenCommand     `cmd:"" help:"Print a room login token."`
 	Verify  verifyCommand    `cmd:"" help:"Check one recording: exit 0 intact, 1 broken, 2 could not check."`
 	Remix   remixCommand     `cmd:"" help:"Mix a recording again from its streams' own files."`
+	Doctor  doctorCommand    `cmd:"" help:"Look for what would keep the daemon from recording."`
 	Demo    demoCommand      `cmd:"" help:"Show the whole job in half a minute, offline."`
 }
 
