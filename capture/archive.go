@@ -26,7 +26,7 @@ type archive struct {
 	spool   *storage.Spool
 	base    string // <roomID>/<captureID>
 	clock   clock
-	tell    func(storage.Segment) // that a segment is sealed; more than once after a crash
+	tell    func(n int, s storage.Segment) // that segment n is sealed
 	log     *os.File
 	end     int64            // of the log; what lies behind was not written whole
 	sealed  storage.Manifest // its Segments and their chain
@@ -63,7 +63,7 @@ type archiveLine struct {
 
 // openArchive reads the log of a recording, or starts it, and finishes what a
 // crash interrupted between sealing and publishing a segment.
-func openArchive(spool *storage.Spool, file, base string, c clock, tell func(storage.Segment)) (*archive, error) {
+func openArchive(spool *storage.Spool, file, base string, c clock, tell func(int, storage.Segment)) (*archive, error) {
 	log, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the list of segments: %w", err)
@@ -125,7 +125,6 @@ func (a *archive) republish(l archiveLine) error {
 	if hex.EncodeToString(sealed.SHA256[:]) != l.Sealed.SHA256 {
 		return fmt.Errorf("segment %s on disk is not the one that was sealed", l.Sealed.Path)
 	}
-	a.tell(*l.Sealed)
 	return f.Publish(l.Buckets)
 }
 
@@ -293,6 +292,6 @@ func (o *outputStore) Commit(file encoder.File, s encoder.Segment) error {
 	}
 	o.a.note(entry)
 	delete(o.a.open, openSegment{o.progress.output.ID, s.Index})
-	o.a.tell(entry)
+	o.a.tell(len(o.a.sealed.Segments), entry)
 	return o.a.publish(f.File, buckets)
 }

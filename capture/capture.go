@@ -65,7 +65,9 @@ type Capture struct {
 	retention *storage.Retention // as decided at the start; nil: kept for ever
 
 	mendAt time.Duration // when a spoiled timeline is tried again
-	listed listed        // what the stored manifest says
+
+	recentNews []news // what was told last of who came and left; of Run
+	listed     listed // what the stored manifest says
 
 	inbox    *inbox
 	journal  *storage.Journal
@@ -78,16 +80,20 @@ type Capture struct {
 	ending context.Context // done when Stop was called; carries the cause
 	done   chan struct{}   // closed when Run has returned
 
+	changing sync.Mutex // held while the state changes and is told
+
 	mu struct {
 		sync.Mutex
 		state   State
 		reason  string
+		since   time.Time     // of the state
+		changes []change      // the last ones, oldest first
+		told    uint64        // number of the last change that was told
 		stopAt  time.Duration // where the recording ends, once that is decided
 		ended   time.Time
 		status  Status    // of the last batch
-		unsaved bool      // capture.json tells an older state
 		trouble string    // what the operator must mend; empty when all is well
-		told    time.Time // when that was logged
+		logged  time.Time // when that was logged
 	}
 }
 
@@ -148,7 +154,9 @@ func (c *Capture) loop(ctx context.Context, left <-chan error) error {
 		for ; next <= kept; next += batch {
 			c.step(next)
 		}
-		c.saveState()
+		if err := c.tellChanges(); err != nil {
+			c.setTrouble(err)
+		}
 		if cause := c.limit(); cause != nil {
 			return cause
 		}
@@ -176,6 +184,7 @@ func (c *Capture) step(upTo time.Duration) {
 	}
 	c.setTrouble(err)
 	c.publishStatus(upTo)
+	c.tellNews()
 }
 
 // mend makes a spoiled timeline anew from the journal, every few seconds until
@@ -274,42 +283,6 @@ func (c *Capture) login() joiner.Login {
 	return l
 }
 
-// setState is the one place where the state changes. Where it says that the
-// capture ends, the change is on disk before it can be seen; the room, which
-// tells the other changes, must not wait for the disk.
-func (c *Capture) setState(s State, reason string) {
-	c.mu.Lock()
-	if c.mu.state.Ended() || (c.mu.state == s && c.mu.reason == reason) {
-		c.mu.Unlock()
-		return
-	}
-	c.mu.state, c.mu.reason, c.mu.unsaved = s, reason, true
-	c.mu.Unlock()
-	c.log.Info("capture "+string(s), "reason", reason)
-	if !s.inRoom() {
-		c.saveState()
-	}
-	indicator := joiner.RecordingOff
-	if s == Recording {
-		indicator = joiner.RecordingOn
-	}
-	c.live.pubs.SetIndicator(indicator)
-	c.tell("capture."+string(s), nil)
-}
-
-// saveState saves a state that is not saved yet.
-func (c *Capture) saveState() {
-	c.mu.Lock()
-	unsaved := c.mu.unsaved
-	c.mu.Unlock()
-	if !unsaved {
-		return
-	}
-	if err := c.save(); err != nil {
-		c.setTrouble(err)
-	}
-}
-
 // present is the state of a capture that is in its room.
 func (c *Capture) present() State {
 	if c.room.heard.Load() {
@@ -329,16 +302,6 @@ func (c *Capture) reconnecting(e joiner.StateChanged) {
 
 func (c *Capture) heard() { c.change(Recording, "", Waiting) }
 
-// change sets a state if the present one is among from.
-func (c *Capture) change(to State, reason string, from ...State) {
-	c.mu.Lock()
-	ok := slices.Contains(from, c.mu.state)
-	c.mu.Unlock()
-	if ok {
-		c.setState(to, reason)
-	}
-}
-
 // setTrouble tells what is wrong now; nil takes it back. It is logged when it
 // begins, once a minute while it lasts, and when it is over.
 func (c *Capture) setTrouble(err error) {
@@ -349,15 +312,19 @@ func (c *Capture) setTrouble(err error) {
 	c.mu.Lock()
 	before, now := c.mu.trouble, time.Now()
 	c.mu.trouble = text
-	tell := text != "" && (before == "" || now.Sub(c.mu.told) >= time.Minute)
+	tell := text != "" && (before == "" || now.Sub(c.mu.logged) >= time.Minute)
 	if tell {
-		c.mu.told = now
+		c.mu.logged = now
 	}
 	c.mu.Unlock()
 	switch {
 	case tell:
 		c.log.Error("recording needs help", "err", text)
+		if before == "" {
+			c.tell("capture.trouble", map[string]any{"trouble": text})
+		}
 	case text == "" && before != "":
 		c.log.Info("recording is well again")
+		c.tell("capture.well", map[string]any{"trouble": before})
 	}
 }

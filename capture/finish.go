@@ -26,6 +26,7 @@ func (c *Capture) finish(ctx context.Context, cause error) error {
 			err = c.keeper.rotate(c.timeline.snapshot())
 		}
 		err = errors.Join(err, c.journal.Close())
+		c.tellNews()
 		c.setState(Interrupted, cause.Error())
 		return errors.Join(err, c.saveManifest())
 	}
@@ -33,12 +34,16 @@ func (c *Capture) finish(ctx context.Context, cause error) error {
 	c.mu.ended = c.clock.sample(last * pcm.FrameSize).Time
 	c.mu.Unlock()
 	c.publishStatus(time.Duration(last) * pcm.FrameTime)
+	c.tellNews()
 	if err := c.persist(ctx, func() error { return c.seal(outcome(cause, c.timeline)) }); err != nil {
 		c.setState(Interrupted, "the recording could not be sealed")
 		return err
 	}
 	c.tellSealed()
 	c.setState(outcome(cause, c.timeline), cause.Error())
+	if err := c.persist(ctx, c.tellChanges); err != nil {
+		return err // the next start ends it again, from the journal
+	}
 	return c.journal.Remove()
 }
 

@@ -29,6 +29,9 @@ type saved struct {
 	Status *Status       `json:"status,omitempty"` // of an ended capture
 
 	Retention *storage.Retention `json:"retention,omitempty"` // as decided at the start
+	// What was told last, for the case that nobody heard it.
+	Changes []change `json:"changes,omitempty"`
+	News    []news   `json:"news,omitempty"` // of an ended capture; a running one has its journal
 }
 
 const savedName = "capture.json"
@@ -43,10 +46,14 @@ func newCapture(env *Config, id string, spec Spec, keep *storage.Retention) (*Ca
 	if err := c.open(); err != nil {
 		return nil, err
 	}
-	if err := c.save(); err != nil {
+	c.mu.Lock()
+	c.noteLocked(Waiting, "")
+	c.mu.Unlock()
+	if err := errors.Join(c.save(), c.saveManifest()); err != nil {
 		return nil, err
 	}
-	return c, c.saveManifest()
+	c.tellSaved()
+	return c, nil
 }
 
 // loadCapture reads a capture of an earlier life. One that had not ended is
@@ -63,10 +70,24 @@ func loadCapture(env *Config, id string) (*Capture, error) {
 	c := assemble(env, s)
 	if s.State.Ended() {
 		close(c.done)
+		c.tellAgain(s.News)
 		return c, nil
 	}
-	c.mu.state, c.mu.reason = Interrupted, "the daemon was restarted"
-	return c, c.open()
+	if s.State != Interrupted { // nobody had the time to say so
+		c.mu.Lock()
+		c.noteLocked(Interrupted, "the daemon was restarted")
+		c.mu.Unlock()
+	}
+	if err := c.open(); err != nil {
+		return c, err
+	}
+	c.publishStatus(c.timeline.applied)
+	c.tellSegmentsAgain()
+	c.tellNews()
+	if err := c.saveAndTell(); err != nil {
+		c.setTrouble(err) // a full disk keeps nobody from going on
+	}
+	return c, nil
 }
 
 // assemble makes the parts of a capture that need no disk.
@@ -78,6 +99,10 @@ func assemble(env *Config, s saved) *Capture {
 	}
 	c.ending, c.stop = context.WithCancelCause(context.Background())
 	c.mu.state, c.mu.reason, c.mu.stopAt, c.mu.ended = s.State, s.Reason, s.StopAt, s.End
+	c.mu.changes, c.mu.since = s.Changes, s.Start
+	if n := len(s.Changes); n > 0 {
+		c.mu.since = s.Changes[n-1].At
+	}
 	c.mu.status = Status{
 		ID: s.ID, Start: storage.At(s.Start), Spec: s.Spec.Redacted(),
 		Users: []storage.User{}, Streams: []StreamStatus{}, Outputs: []OutputStatus{},
@@ -206,12 +231,12 @@ func (c *Capture) rejoin() error {
 // save writes capture.json.
 func (c *Capture) save() error {
 	c.mu.Lock()
-	s := saved{ID: c.id, Spec: c.spec, Start: c.clock.start, StopAt: c.mu.stopAt, State: c.mu.state, Reason: c.mu.reason, End: c.mu.ended, Retention: c.retention}
-	c.mu.unsaved = false
+	s := saved{ID: c.id, Spec: c.spec, Start: c.clock.start, StopAt: c.mu.stopAt, State: c.mu.state, Reason: c.mu.reason, End: c.mu.ended,
+		Retention: c.retention, Changes: c.mu.changes}
 	c.mu.Unlock()
 	if s.State.Ended() {
 		status := c.Status()
-		s.Status = &status
+		s.Status, s.News = &status, c.recentNews
 	}
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {

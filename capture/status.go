@@ -15,6 +15,7 @@ type Status struct {
 	ID      string            `json:"id"`
 	State   State             `json:"state"`
 	Reason  string            `json:"reason,omitempty" doc:"Why the state is what it is, when that is not obvious."`
+	Since   storage.Time      `json:"stateSince" doc:"When the state became what it is."`
 	Trouble string            `json:"trouble,omitempty" doc:"What an operator must mend; recording goes on."`
 	Start   storage.Time      `json:"start"`
 	End     *storage.Time     `json:"end"`
@@ -80,7 +81,7 @@ func (c *Capture) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.mu.status
-	s.State, s.Reason, s.Trouble = c.mu.state, c.mu.reason, c.mu.trouble
+	s.State, s.Reason, s.Since, s.Trouble = c.mu.state, c.mu.reason, storage.At(c.mu.since), c.mu.trouble
 	if !s.State.Ended() {
 		s.Trouble = strings.TrimPrefix(strings.Join(append([]string{s.Trouble}, away...), "; "), "; ")
 	}

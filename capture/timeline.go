@@ -38,6 +38,9 @@ type timeline struct {
 	busy         time.Duration // when there last was a stream
 	heard        bool          // a packet has arrived
 	linked       bool          // the recorder is in the room
+	news         []news        // who came and left lately
+	newsCount    uint64        // of all that ever happened
+	toldNews     uint64        // number of the last that was told in this life
 	err          error
 }
 
@@ -115,7 +118,7 @@ func (t *timeline) addStream(num uint32, at time.Duration, data []byte) {
 	s := newStream(t, num, rec, at)
 	t.streams = append(t.streams, s)
 	t.play(s)
-	t.events.add(at, "stream.added", s.rec.Stream, "")
+	t.roster(at, "stream.added", "stream", s.rec.Stream, "")
 }
 
 // play puts a stream into the mix.
@@ -136,31 +139,7 @@ func (t *timeline) endStream(num uint32, at time.Duration, data []byte) {
 	s.deep.End(at)
 	var reason string
 	_ = json.Unmarshal(data, &reason) // an unreadable reason is no reason
-	t.events.add(at, "stream.removed", s.rec.Stream, reason)
-}
-
-func (t *timeline) user(came bool, at time.Duration, data []byte) {
-	var rec userRecord
-	if json.Unmarshal(data, &rec) != nil {
-		return
-	}
-	when := t.archive.clock.utcAt(at)
-	i := slices.IndexFunc(t.users, func(u storage.User) bool { return u.UserID == rec.User.ID })
-	if i < 0 {
-		i = len(t.users)
-		t.users = append(t.users, storage.User{UserID: rec.User.ID, UserName: rec.User.Name})
-	}
-	u := &t.users[i]
-	here := len(u.Joins) > 0 && u.Joins[len(u.Joins)-1].Leave == nil
-	switch {
-	case came && !here:
-		u.Joins = append(slices.Clip(u.Joins), storage.Presence{Join: when})
-		t.events.add(at, "user.joined", rec.User, "")
-	case !came && here:
-		u.Joins = slices.Clone(u.Joins) // a status may show the old one
-		u.Joins[len(u.Joins)-1].Leave = &when
-		t.events.add(at, "user.left", rec.User, "")
-	}
+	t.roster(at, "stream.removed", "stream", s.rec.Stream, reason)
 }
 
 // noticed is how long a dead link may take to be noticed.
@@ -313,22 +292,24 @@ var errSpoiled = errors.New("an earlier error spoiled the timeline")
 
 // timelineSnapshot is the checkpoint of a timeline.
 type timelineSnapshot struct {
-	Frame   int64            `json:"frame"`
-	Applied time.Duration    `json:"applied"`
-	Busy    time.Duration    `json:"busy"`
-	Heard   bool             `json:"heard"`
-	Newest  time.Duration    `json:"newest"`
-	Linked  bool             `json:"linked"`
-	Events  int64            `json:"events"`
-	Users   []storage.User   `json:"users"`
-	Streams []streamSnapshot `json:"streams"`
-	Mix     []byte           `json:"mix,omitempty"`
+	Frame     int64            `json:"frame"`
+	Applied   time.Duration    `json:"applied"`
+	Busy      time.Duration    `json:"busy"`
+	Heard     bool             `json:"heard"`
+	Newest    time.Duration    `json:"newest"`
+	Linked    bool             `json:"linked"`
+	Events    int64            `json:"events"`
+	News      []news           `json:"news,omitempty"`
+	NewsCount uint64           `json:"newsCount"`
+	Users     []storage.User   `json:"users"`
+	Streams   []streamSnapshot `json:"streams"`
+	Mix       []byte           `json:"mix,omitempty"`
 }
 
 func (t *timeline) snapshot() []byte {
 	s := timelineSnapshot{
 		Frame: t.frame, Applied: t.applied, Busy: t.busy, Heard: t.heard, Newest: t.newest, Linked: t.linked,
-		Events: t.events.size, Users: t.users,
+		Events: t.events.size, News: t.news, NewsCount: t.newsCount, Users: t.users,
 	}
 	for _, st := range t.streams {
 		s.Streams = append(s.Streams, st.snapshot())
@@ -354,7 +335,7 @@ func restoreTimeline(spec Spec, a *archive, e *eventLog, checkpoint []byte) (*ti
 	t := &timeline{
 		spec: spec, archive: a, events: e, stems: map[string]*stems{},
 		frame: s.Frame, applied: s.Applied, checkpointed: s.Applied, busy: s.Busy,
-		heard: s.Heard, newest: s.Newest, linked: s.Linked, users: s.Users,
+		heard: s.Heard, newest: s.Newest, linked: s.Linked, users: s.Users, news: s.News, newsCount: s.NewsCount,
 	}
 	if err := e.truncate(s.Events); err != nil {
 		return nil, err
