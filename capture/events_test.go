@@ -209,7 +209,7 @@ func TestNoEventIsLostInKills(t *testing.T) {
 					if alice.id = id; i%2 == 0 {
 						alice.speak(s, time.Duration(5+rnd.IntN(8))*time.Second)
 					}
-					time.Sleep(300 * time.Millisecond)
+					time.Sleep(5 * time.Second) // some say nothing, and that is no gap in the books
 					if i == 1 {
 						s.link(false)
 						time.Sleep(time.Duration(rnd.IntN(3000)) * time.Millisecond)

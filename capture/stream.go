@@ -129,14 +129,22 @@ func (s *stream) close() {
 
 // account is the ledger so far and the samples it spans.
 func (s *stream) account() (l playout.Ledger, first, last int64) {
-	if s.done {
-		return s.ledger, s.first, s.last
+	l, first, last = s.ledger, s.first, s.last
+	if !s.done {
+		l, first, last = s.deep.Ledger(), -1, s.deep.Frame()*pcm.FrameSize
+		if pos, ok := s.deep.First(); ok {
+			first = pos
+		}
 	}
-	first = -1
-	if pos, ok := s.deep.First(); ok {
-		first = pos
+	if first < 0 { // nothing ever came
+		first = samplesAt(s.joined)
+		if s.left >= 0 {
+			last = samplesAt(s.left)
+		}
+		last = max(first, last)
+		l[playout.Stalled] = last - first
 	}
-	return s.deep.Ledger(), first, s.deep.Frame() * pcm.FrameSize
+	return l, first, last
 }
 
 // figures are the receiver's figures of the stay.
@@ -216,9 +224,6 @@ func (t *timeline) books() map[string]storage.Ledger {
 	all := map[string]*book{}
 	for _, s := range t.streams {
 		l, first, last := s.account()
-		if first < 0 {
-			continue
-		}
 		b := all[s.key()]
 		if b == nil {
 			b = &book{}
