@@ -27,6 +27,7 @@ import (
 	"mixdown/capacity"
 	"mixdown/capture"
 	"mixdown/completeness"
+	"mixdown/events"
 	"mixdown/rooms"
 	"mixdown/rules"
 	"mixdown/storage"
@@ -35,6 +36,7 @@ import (
 // Config is what the API shows and steers.
 type Config struct {
 	Captures   *capture.Manager
+	Events     *events.Log
 	Rooms      *rooms.Service
 	Rules      *rules.Engine
 	Capacity   *capacity.Meter
@@ -83,6 +85,7 @@ func New(c Config) http.Handler {
 	s.api = humago.New(mux, hc)
 	s.api.UseMiddleware(s.authorize)
 	s.captureRoutes()
+	s.eventRoutes()
 	s.recordingRoutes()
 	s.spoolRoutes()
 	s.roomRoutes()

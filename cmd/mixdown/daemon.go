@@ -58,6 +58,7 @@ type daemon struct {
 	uploader *storage.Uploader
 	space    *storage.Space
 	events   events.Publisher
+	eventLog *events.Log
 	captures *capture.Manager
 	capacity *capacity.Meter
 	rules    *rules.Engine
@@ -146,6 +147,9 @@ func (d *daemon) openCaptures() (err error) {
 	if err := os.Remove(filepath.Join(d.config.Data, addressesName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("tell the addresses: %w", err)
 	}
+	if err := d.openEvents(); err != nil {
+		return err
+	}
 	buckets, browsers, err := d.openStorages()
 	if err != nil {
 		return err
@@ -181,7 +185,7 @@ func (d *daemon) openCaptures() (err error) {
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	d.http = &http.Server{
 		Handler: d.handler(api.New(api.Config{
-			Captures: d.captures, Rooms: d.rooms, Rules: d.rules, Capacity: d.capacity, History: d.history, Recordings: browsers, Probe: probe, PublicKeys: key.PublicKeys(),
+			Captures: d.captures, Events: d.eventLog, Rooms: d.rooms, Rules: d.rules, Capacity: d.capacity, History: d.history, Recordings: browsers, Probe: probe, PublicKeys: key.PublicKeys(),
 			Uploads: d.uploader.Stats, Pending: d.spool.Pending, Aside: d.spool.Aside, Space: d.space.Stats, Metrics: metrics, Ready: func() error { return nil }, Keys: keys, Secure: d.config.TLS != (configs.TLS{}), Version: version, Log: d.log,
 		})),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -228,6 +232,8 @@ func (d *daemon) run(ctx context.Context, ready func(addresses)) error {
 	defer stopUploads()
 	defer stopRooms()
 
+	stopEvents := d.runEvents(base)
+	defer stopEvents()
 	var uploads, service sync.WaitGroup
 	uploads.Go(func() { _ = d.uploader.Run(upCtx) }) // ends with its context only
 	uploads.Go(func() { _ = d.space.Run(upCtx) })    // likewise
@@ -263,6 +269,7 @@ func (d *daemon) run(ctx context.Context, ready func(addresses)) error {
 	stopUploads()
 	uploads.Wait()
 	stopRooms()
+	stopEvents() // whoever follows them has the last now
 	err := d.stopHTTP(base)
 	service.Wait()
 	if errors.Is(cause, context.Canceled) {
