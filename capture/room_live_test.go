@@ -98,7 +98,12 @@ func TestRepublish(t *testing.T) {
 		}
 		var frames []pcm.Frame
 		first, worst := bob.heard[0], time.Duration(0)
+		fec, mono := 0, 0
 		for _, p := range bob.heard {
+			if opus.HasFEC(p.payload) {
+				fec++
+			}
+			mono += 2 - opus.Channels(p.payload)
 			off := time.Duration(p.Timestamp-first.Timestamp)*time.Second/pcm.Rate - p.at.Sub(first.at)
 			worst = max(worst, off, -off)
 			if soak {
@@ -117,6 +122,12 @@ func TestRepublish(t *testing.T) {
 		}
 		if worst > 20*time.Millisecond {
 			t.Errorf("RTP time is up to %v off", worst)
+		}
+		if mono != len(bob.heard) {
+			t.Errorf("of one mono voice, %d of %d packets are mono", mono, len(bob.heard))
+		}
+		if speaking := int(40 * time.Second / pcm.FrameTime); fec < speaking*9/10 {
+			t.Errorf("%d packets carry FEC, of %d and more with a voice", fec, speaking)
 		}
 		if soak {
 			t.Logf("RTP time within %v over %v", worst, length)

@@ -3,8 +3,6 @@ package opus
 import (
 	"fmt"
 
-	libopus "gopkg.in/hraban/opus.v2"
-
 	"mixdown/mixer/pcm"
 )
 
@@ -26,14 +24,16 @@ const (
 
 	// lookahead is Fs/400 of CELT overlap plus Fs/250 of delay that lets SILK
 	// and CELT meet, as libopus answers OPUS_GET_LOOKAHEAD for the applications
-	// voip and audio; the binding does not offer that call.
+	// voip and audio.
 	lookahead = pcm.Rate/400 + pcm.Rate/250
 )
 
-// Encoder turns frames into packets of 20 ms.
+// Encoder turns frames into packets of 20 ms. One of two channels makes mono
+// packets of frames that are the same on both, see [width].
 type Encoder struct {
 	channels int
-	lib      *libopus.Encoder
+	lib      *libEncoder
+	width    *width // of two channels
 	in       [2 * pcm.FrameSize]float32
 }
 
@@ -45,36 +45,57 @@ func NewEncoder(c EncoderConfig) (*Encoder, error) {
 	if c.Bitrate == 0 {
 		c.Bitrate = channelBitrate * c.Channels
 	}
-	if c.Complexity == 0 {
-		c.Complexity = defaultComplexity
-	}
 	if c.Bitrate < 6000 || c.Bitrate > 510000 {
 		return nil, fmt.Errorf("opus: bitrate %d is not in 6000 to 510000", c.Bitrate)
 	}
-	application := libopus.AppAudio
-	if c.Voice {
-		application = libopus.AppVoIP
+	e := &Encoder{channels: c.Channels}
+	var err error
+	if c.Channels == 2 {
+		e.width, err = newWidth(c)
+	} else {
+		e.lib, err = c.open(c.Channels)
 	}
-	lib, err := libopus.NewEncoder(pcm.Rate, c.Channels, application)
 	if err != nil {
-		return nil, fmt.Errorf("open opus encoder of %d channels: %w", c.Channels, err)
+		return nil, err
 	}
-	if err := lib.SetBitrate(c.Bitrate); err != nil {
-		return nil, fmt.Errorf("set opus bitrate %d: %w", c.Bitrate, err)
+	return e, nil
+}
+
+// open opens libopus for so many channels.
+func (c EncoderConfig) open(channels int) (*libEncoder, error) {
+	if c.Complexity == 0 {
+		c.Complexity = defaultComplexity
 	}
-	if err := lib.SetComplexity(c.Complexity); err != nil {
-		return nil, fmt.Errorf("set opus complexity %d: %w", c.Complexity, err)
+	application := anyInput
+	if c.Voice {
+		application = voipInput
 	}
-	if err := lib.SetInBandFEC(c.FEC); err != nil {
-		return nil, fmt.Errorf("set opus FEC: %w", err)
+	lib, err := newLibEncoder(channels, application)
+	if err != nil {
+		return nil, err
 	}
-	if err := lib.SetPacketLossPerc(c.LossPercent); err != nil {
-		return nil, fmt.Errorf("set opus loss of %d percent: %w", c.LossPercent, err)
+	for _, s := range []struct {
+		what           string
+		request, value int
+	}{
+		{"bitrate", bitrate, c.Bitrate},
+		{"complexity", complexity, c.Complexity},
+		{"FEC", inbandFEC, number(c.FEC)},
+		{"loss percentage", lossPercent, c.LossPercent},
+		{"DTX", dtx, number(c.DTX)},
+	} {
+		if err := lib.set(s.request, s.value); err != nil {
+			return nil, fmt.Errorf("set opus %s to %d: %w", s.what, s.value, err)
+		}
 	}
-	if err := lib.SetDTX(c.DTX); err != nil {
-		return nil, fmt.Errorf("set opus DTX: %w", err)
+	return lib, nil
+}
+
+func number(b bool) int {
+	if b {
+		return 1
 	}
-	return &Encoder{channels: c.Channels, lib: lib}, nil
+	return 0
 }
 
 // Encode encodes one frame into out and returns the bytes used; MaxFrameBytes+1
@@ -84,17 +105,11 @@ func (e *Encoder) Encode(f *pcm.Frame, out []byte) (n int, err error) {
 	if len(out) == 0 {
 		return 0, ErrBuffer
 	}
-	in := e.in[:pcm.FrameSize*e.channels]
-	if e.channels == 1 {
-		for i := range f {
-			in[i] = clip((f[i][0] + f[i][1]) / 2)
-		}
+	if e.width != nil {
+		n, err = e.width.encode(f, &e.in, out)
 	} else {
-		for i := range f {
-			in[2*i], in[2*i+1] = clip(f[i][0]), clip(f[i][1])
-		}
+		n, err = e.lib.encode(mean(f, &e.in), out)
 	}
-	n, err = e.lib.EncodeFloat32(in, out[:len(out):len(out)])
 	if err != nil {
 		return 0, fmt.Errorf("encode opus frame: %w", err)
 	}
@@ -104,6 +119,22 @@ func (e *Encoder) Encode(f *pcm.Frame, out []byte) (n int, err error) {
 // Lookahead is the number of samples by which decoded audio lags behind the
 // encoded frames: sample n of the input is sample n+Lookahead of the output.
 func (e *Encoder) Lookahead() int { return lookahead }
+
+// mean writes the mean of both channels into in and returns what it wrote.
+func mean(f *pcm.Frame, in *[2 * pcm.FrameSize]float32) []float32 {
+	for i := range f {
+		in[i] = clip((f[i][0] + f[i][1]) / 2)
+	}
+	return in[:pcm.FrameSize]
+}
+
+// pairs writes both channels into in.
+func pairs(f *pcm.Frame, in *[2 * pcm.FrameSize]float32) []float32 {
+	for i := range f {
+		in[2*i], in[2*i+1] = clip(f[i][0]), clip(f[i][1])
+	}
+	return in[:]
+}
 
 func clip(v float32) float32 {
 	switch {
