@@ -15,6 +15,7 @@ import (
 	"mixdown/capture"
 	"mixdown/configs"
 	"mixdown/encoder/encodertest"
+	"mixdown/joiner"
 	"mixdown/mixer/pcm"
 	"mixdown/storage"
 )
@@ -310,5 +311,41 @@ func secondDaemon(t *testing.T, data string) {
 	}
 	if after, _ := os.ReadFile(filepath.Join(data, "addresses.json")); string(after) != string(before) {
 		t.Errorf("it changed addresses.json to %s", after)
+	}
+}
+
+// TestRecordAsJSON: each state and the manifest are lines that programs read.
+func TestRecordAsJSON(t *testing.T) {
+	t.Parallel()
+	h := startHere(t)
+	h.join("r", "ann", tone(t, 440))
+	code, out, errs := command(t, "record", "--data", h.config.Data, "--room", "r", "--for", "2s", "--json")
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if code != exitOK || len(lines) < 3 {
+		t.Fatalf("exit %d, %d lines\n%s%s", code, len(lines), out, errs)
+	}
+	for i, line := range lines {
+		var v struct{ State, Format string }
+		if err := json.Unmarshal([]byte(line), &v); err != nil || v.State == "" || (i == len(lines)-1) != (v.Format == storage.ManifestFormat) {
+			t.Errorf("line %d: %v: %.200s", i, err, line)
+		}
+	}
+}
+
+// TestMeter draws what a terminal shows.
+func TestMeter(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	m := newMeter(&b, 30*time.Second)
+	m.terminal = true
+	st := capture.Status{State: capture.Recording, Seconds: 12.5, Streams: []capture.StreamStatus{
+		{StreamID: "a-mic", User: joiner.User{ID: "ann"}, Present: true, LevelDB: -30, Ledger: storage.Ledger{"lost": 40}},
+		{StreamID: "gone", User: joiner.User{ID: "bob"}},
+	}}
+	m.show(st)
+	m.show(st)
+	want := "recording       12.5 s of 30 s\n  ann                      " + strings.Repeat("█", 15) + strings.Repeat("·", 15) + "   -30 dB  lost 0.04 s\n"
+	if b.String() != want+"\x1b[2A\x1b[J"+want {
+		t.Errorf("%q", b.String())
 	}
 }

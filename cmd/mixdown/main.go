@@ -16,6 +16,7 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+	kongcompletion "github.com/jotaen/kong-completion"
 
 	"mixdown/configs"
 )
@@ -46,14 +47,15 @@ type process struct {
 
 // cli is the command line.
 type cli struct {
-	Version kong.VersionFlag `help:"Print the version."`
-	Serve   serveCommand     `cmd:"" help:"Run the daemon."`
-	Record  recordCommand    `cmd:"" help:"Capture a room through a running daemon."`
-	Token   tokenCommand     `cmd:"" help:"Print a room login token."`
-	Verify  verifyCommand    `cmd:"" help:"Check one recording: exit 0 intact, 1 broken, 2 could not check."`
-	Remix   remixCommand     `cmd:"" help:"Mix a recording again from its streams' own files."`
-	Doctor  doctorCommand    `cmd:"" help:"Look for what would keep the daemon from recording."`
-	Demo    demoCommand      `cmd:"" help:"Show the whole job in half a minute, offline."`
+	Version    kong.VersionFlag          `help:"Print the version."`
+	Serve      serveCommand              `cmd:"" help:"Run the daemon."`
+	Record     recordCommand             `cmd:"" help:"Capture a room through a running daemon."`
+	Token      tokenCommand              `cmd:"" help:"Print a room login token."`
+	Verify     verifyCommand             `cmd:"" help:"Check one recording: exit 0 intact, 1 broken, 2 could not check."`
+	Remix      remixCommand              `cmd:"" help:"Mix a recording again from its streams' own files."`
+	Doctor     doctorCommand             `cmd:"" help:"Look for what would keep the daemon from recording."`
+	Completion kongcompletion.Completion `cmd:"" help:"Say how the shell completes commands and flags."`
+	Demo       demoCommand               `cmd:"" help:"Show the whole job in half a minute, offline."`
 }
 
 // exitError carries an exit code.
@@ -81,6 +83,7 @@ func run(ctx context.Context, p process) (code int) {
 	if err != nil {
 		panic("mixdown: command line: " + err.Error())
 	}
+	kongcompletion.Register(parser) // answers and exits if the shell asks
 	kctx, err := parser.Parse(p.args)
 	if exited >= 0 { // --help, --version
 		return exited

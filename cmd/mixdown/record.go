@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -23,6 +24,7 @@ type recordCommand struct {
 	For     time.Duration `help:"How long; default: until Ctrl-C." placeholder:"30s"`
 	Out     string        `help:"Download the recording into this folder." placeholder:"DIR"`
 	Format  string        `help:"Format of the files." enum:"ogg,wav,flac" default:"ogg"`
+	JSON    bool          `name:"json" help:"Print each state of the capture, and at the end the manifest, as a line of JSON."`
 	Streams bool          `help:"Keep each stream as well as the mix." default:"true" negatable:""`
 }
 
@@ -66,7 +68,10 @@ func (r *recordCommand) follow(ctx context.Context, p process, c *client, id str
 	}
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
-	lines := 0
+	m := newMeter(p.stderr, r.For)
+	if r.JSON {
+		m.json = json.NewEncoder(p.stdout)
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -79,26 +84,11 @@ func (r *recordCommand) follow(ctx context.Context, p process, c *client, id str
 		if err := c.call(ctx, http.MethodGet, "/v1/captures/"+id, nil, &st); err != nil {
 			continue // stopping will tell
 		}
-		lines = meters(p.stderr, st, lines)
+		m.show(st)
 		if st.State.Ended() {
 			return
 		}
 	}
-}
-
-// meters writes over the lines of the last call.
-func meters(w io.Writer, st capture.Status, before int) int {
-	if before > 0 {
-		fmt.Fprintf(w, "\x1b[%dA", before)
-	}
-	fmt.Fprintf(w, "\x1b[2K%-12s %7.1f s  %s\n", st.State, st.Seconds, st.Trouble)
-	n := 1
-	for _, s := range st.Streams {
-		bar := strings.Repeat("█", max(0, min(30, int(s.LevelDB+60)/2)))
-		fmt.Fprintf(w, "\x1b[2K  %-24s %-30s %5.0f dB\n", s.StreamID, bar, s.LevelDB)
-		n++
-	}
-	return n
 }
 
 // deliver prints where the recording is, or downloads it.
@@ -106,6 +96,14 @@ func (r *recordCommand) deliver(ctx context.Context, p process, c *client, st ca
 	var m storage.Manifest
 	if err := c.call(ctx, http.MethodGet, "/v1/recordings/"+st.ID, nil, &m); err != nil {
 		return err
+	}
+	if r.JSON {
+		if err := json.NewEncoder(p.stdout).Encode(m); err != nil {
+			return err
+		}
+	}
+	if r.Out == "" && r.JSON {
+		return nil
 	}
 	if r.Out == "" {
 		fmt.Fprintf(p.stdout, "%s: %s, %.1f s, %d segments: %s/v1/recordings/%s\n", st.ID, st.State, st.Seconds, len(m.Segments), c.url, st.ID)
@@ -127,7 +125,9 @@ func (r *recordCommand) deliver(ctx context.Context, p process, c *client, st ca
 			return err
 		}
 	}
-	fmt.Fprintln(p.stdout, dir)
+	if !r.JSON {
+		fmt.Fprintln(p.stdout, dir)
+	}
 	return nil
 }
 
