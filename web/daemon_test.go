@@ -157,10 +157,10 @@ func (l *link) mend() {
 }
 
 // lossy loses a share of the media packets, in both directions, once it is
-// told to. Signalling of the media (STUN, DTLS, RTCP) passes.
+// told to. Signalling of the media (STUN, DTLS, RTCP) passes, unless it is deaf.
 type lossy struct {
 	net.PacketConn
-	losing atomic.Bool
+	losing, deaf atomic.Bool
 
 	mu    sync.Mutex
 	rand  *rand.Rand
@@ -168,6 +168,9 @@ type lossy struct {
 }
 
 func (l *lossy) lose(packet []byte) bool {
+	if l.deaf.Load() {
+		return true
+	}
 	if !l.losing.Load() || len(packet) < 2 || packet[0]>>6 != 2 {
 		return false
 	}

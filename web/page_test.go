@@ -28,7 +28,14 @@ type visitor struct {
 	requests []string
 }
 
+// visit opens the call page.
 func (d *daemon) visit(fragment url.Values, hz float64) *visitor {
+	d.t.Helper()
+	built(d.t)
+	return d.visitAt("/call", fragment, hz)
+}
+
+func (d *daemon) visitAt(path string, fragment url.Values, hz float64) *visitor {
 	d.t.Helper()
 	v := &visitor{}
 	microphone := webtest.Microphone(d.t, webtest.Tone(hz, time.Second))
@@ -47,19 +54,19 @@ func (d *daemon) visit(fragment url.Values, hz float64) *visitor {
 			v.requests = append(v.requests, e.Request.URL)
 		}
 	}))
-	webtest.Open(d.t, ctx, d.url+"/call#"+fragment.Encode())
+	webtest.Open(d.t, ctx, d.url+path+"#"+fragment.Encode())
 	return v
 }
 
-// sees waits until the element shows a text; "" stands for hidden.
+// sees waits until the element shows a text; "" stands for hidden or gone.
 func (v *visitor) sees(id, text string) {
 	v.t.Helper()
 	element := fill(`document.getElementById(%s)`, []any{id})
 	if text == "" {
-		webtest.Await(v.t, v.ctx, element+`.hidden`, element+`.textContent`)
+		webtest.Await(v.t, v.ctx, `(`+element+`?.hidden ?? true)`, element+`.textContent`)
 		return
 	}
-	webtest.Await(v.t, v.ctx, element+`.checkVisibility() && `+element+fill(`.textContent.includes(%s)`, []any{text}), element+`.textContent`)
+	webtest.Await(v.t, v.ctx, element+`?.checkVisibility() && `+element+fill(`.textContent.includes(%s)`, []any{text}), element+`?.textContent`)
 }
 
 // people waits until the list says so, one "name: note" each.
@@ -102,8 +109,15 @@ func TestPage(t *testing.T) {
 		`[...document.querySelectorAll('#people .meter')].map((m) => m.ariaValueNow)`)
 	v.hears("bobs", 500)
 	v.sees("count", "2 people")
+	webtest.Await(t, v.ctx, `[...document.querySelectorAll('#people .bars')].every((b) => /kbit\/s/.test(b.ariaLabel))`,
+		`[...document.querySelectorAll('#people .bars')].map((b) => b.outerHTML)`)
+	v.accessible("call")
 	v.looks("call")
 
+	v.press("m")
+	v.people("ann (you): muted", "Bob: speaks")
+	v.press("m")
+	v.people("ann (you): microphone on", "Bob: speaks")
 	v.do(`document.getElementById('mute').focus()`)
 	v.press(" ")
 	v.people("ann (you): muted", "Bob: speaks")
@@ -119,12 +133,13 @@ func TestPage(t *testing.T) {
 	v.looks("recording")
 	recorder(`"paused"`)
 	v.sees("recording", "paused")
+	v.accessible("paused")
 	recorder(`false`)
 	v.sees("recording", "")
-	v.sees("quality", "kbit/s")
 
 	d.link.cut()
 	v.sees("connection", "Connecting again")
+	v.looks("reconnecting")
 	d.link.mend()
 	v.sees("connection", "")
 	v.people("ann (you): muted", "Bob: speaks")
@@ -138,6 +153,7 @@ func TestPage(t *testing.T) {
 	v.sees("error", "(code 1002050)")
 	v.sees("call", "")
 	v.sees("login", "Join a room")
+	v.accessible("kicked")
 	v.quiet(d)
 }
 
@@ -238,8 +254,9 @@ func TestPageErrors(t *testing.T) {
 	d := start(t)
 	v := d.visit(url.Values{"room": {roomID}}, 500)
 	v.sees("command", "mixdown token --room standup --user NAME --publish")
+	v.accessible("login")
 	v.looks("login")
-	if unnamed := webtest.Eval[int](t, v.ctx, `[...document.querySelectorAll('input')].filter((i) => i.labels.length !== 1).length`); unnamed != 0 {
+	if unnamed := webtest.Eval[int](t, v.ctx, `[...document.querySelectorAll('input, select')].filter((i) => i.labels.length !== 1).length`); unnamed != 0 {
 		t.Errorf("%d inputs have no label", unnamed)
 	}
 	v.do(`document.getElementById('join').click()`)
@@ -252,6 +269,10 @@ func TestPageErrors(t *testing.T) {
 	v.sees("command", `mixdown token --room standup --user 'o'\''neil' --publish`)
 	v.do(`document.getElementById('join').click()`)
 	v.sees("error", "A token is needed")
+	v.do(`document.getElementById('test').click()`)
+	webtest.Await(t, v.ctx, `document.querySelector('#login .meter')?.ariaValueNow > 50`, `document.querySelector('#login .meter')?.outerHTML`)
+	v.looks("test")
+	v.do(`document.getElementById('test').click()`)
 	steps := []struct{ user, token, text string }{
 		{"ann", "04garbage", "(code 1102016)"},
 		{"ann", d.mint("ann", -time.Minute), "has expired. Ask for a new one. (code 1102018)"},

@@ -39,13 +39,15 @@ var dist embed.FS
 
 // pages are the files of dist that have an address without their name.
 var pages = map[string]string{
-	"/call": "call/index.html",
+	"/call":     "call/index.html",
+	"/tutorial": "tutorial/index.html",
 }
 
 // moved are addresses that lead elsewhere; a browser keeps the fragment.
 var moved = map[string]string{
-	"/":      "/call", // until there is a console
-	"/call/": "/call",
+	"/":          "/call", // until there is a console
+	"/call/":     "/call",
+	"/tutorial/": "/tutorial",
 }
 
 // asset is one file with what it is served as.

@@ -1951,6 +1951,10 @@
       if (audio === false) throw new ZegoError(Code.BAD_PARAMETER, "this service carries sound only: audio cannot be off");
       const microphone = defined({ audioInput, channelCount, AEC, ANS, AGC, ...typeof audio === "object" ? asMicrophone(audio) : {} });
       const stream = await openMicrophone(microphone);
+      if (this.#destroyed) {
+        stopTracks(stream);
+        throw new ZegoError(Code.NOT_LOGGED_IN, "the engine is destroyed");
+      }
       this.#local.set(stream, microphone);
       if (audioBitrate) this.#bitrates.set(stream, audioBitrate);
       return stream;

@@ -1,6 +1,6 @@
 // What the codes of the room service mean to somebody in a call.
 
-const TEXTS = {
+const TEXTS: Record<number, string> = {
   1000002: 'You are not in a room.',
   1000014: 'The stream name is too long.',
   1000016: 'The stream name has a character that is not allowed.',
@@ -39,17 +39,14 @@ const TEXTS = {
   1103053: 'The browser gives the microphone only to pages served by https or from localhost.',
   1103056: 'You are speaking already.',
   1103061: 'The microphone could not be opened. Is one connected?',
-  1103064: 'The microphone is not allowed. Allow it in the browser and join again.',
-  1103065: 'The microphone is used by another program.',
+  1103064: 'The microphone is not allowed. Allow it in the browser, then choose it below.',
+  1103065: 'The microphone cannot be opened: another program may be using it.',
   1103066: 'The microphone does not offer what is needed.',
   1104021: 'Sound from the service does not arrive: its media port (UDP) may be blocked.',
 };
 
-/**
- * A sentence for an error, with its code.
- * @param {{errorCode: number, extendedData?: string}} error
- */
-export function explain({ errorCode, extendedData }) {
+/** A sentence for an error, with its code. */
+export function explain({ errorCode, extendedData }: { errorCode: number; extendedData?: string }): string {
   const text = TEXTS[errorCode] || `The service refused: ${extendedData || 'no reason given'}.`;
   return errorCode ? `${text} (code ${errorCode})` : text;
 }
