@@ -43,7 +43,7 @@ type Config struct {
 	History    *completeness.History
 	Recordings map[string]storage.Browser                                    // by the name of their storage
 	Probe      func(path string, r io.ReadSeeker) (samples int64, err error) // opens audio files for verify
-	PublicKeys []string                                                      // that recordings may be signed with
+	PublicKeys func() []string                                               // that recordings may be signed with, the present one first
 	Uploads    func() map[string]storage.BucketStats
 	Pending    func(storage, prefix string) (files int, bytes int64) // what waits in the spool
 	Aside      func() (storage.Aside, error)                         // what the spool moved out of its way
@@ -92,6 +92,7 @@ func New(c Config) http.Handler {
 	s.ruleRoutes()
 	s.completenessRoutes()
 	s.accessRoutes()
+	s.signingKeyRoutes()
 	s.healthRoutes(mux)
 	for _, path := range []string{"/v1", "/v1/"} {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { s.unrouted(mux, w, r) })

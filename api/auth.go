@@ -147,7 +147,7 @@ var operationRights = map[string]access.Right{
 	"completeness": access.SeeAudit, "completeness-page": access.SeeAudit,
 	"put-rule": access.SetRules, "delete-rule": access.SetRules,
 	"list-keys": access.SetKeys, "make-key": access.SetKeys, "revoke-key": access.SetKeys,
-	"who-am-i": access.Any, "begin-session": access.Any, "end-session": access.Any,
+	"list-signing-keys": access.Any, "who-am-i": access.Any, "begin-session": access.Any, "end-session": access.Any,
 }
 
 // wholeDaemon are the operations that a key for some rooms cannot have: they

@@ -181,7 +181,8 @@ func (k *killed) mixed(h *house, m *storage.Manifest, lives []life) {
 	sounds := heard(frames, start, 400)
 	for n, l := range lives {
 		began := k.job.Begin.Add(time.Duration(l.first[0]) * pcm.FrameTime).Sub(m.Start.Time).Milliseconds()
-		to := l.durable[0] / (pcm.Rate / 1000)
+		said := k.job.Begin.Add(time.Duration(l.last[0]+1) * pcm.FrameTime).Sub(m.Start.Time).Milliseconds()
+		to := min(said, l.durable[0]/(pcm.Rate/1000))
 		if to-began < 300 {
 			continue // too short a life to tell
 		}

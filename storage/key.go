@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"golang.org/x/mod/sumdb/note"
 )
@@ -21,26 +22,65 @@ const (
 )
 
 // Key signs manifests: an Ed25519 key in the encoding of signed notes
-// (golang.org/x/mod/sumdb/note).
+// (golang.org/x/mod/sumdb/note), kept in a folder. It follows the folder: a
+// key that another process puts there is the one that signs from then on.
 type Key struct {
+	dir string
+
+	mu     sync.Mutex
 	signer note.Signer
 	public []string
+	file   fs.FileInfo // of signing.key when it was read
 }
 
 // ID names the key as SealMark.KeyID does: name+hash.
-func (k *Key) ID() string { return keyID(k.signer.Name(), k.signer.KeyHash()) }
+func (k *Key) ID() string { return signerID(k.current()) }
 
 // PublicKeys are the verifier keys of this key and of all earlier ones in its
 // folder, this one first.
-func (k *Key) PublicKeys() []string { return k.public }
+func (k *Key) PublicKeys() []string {
+	k.current()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.public
+}
+
+// current is the signer by now. A folder that cannot be read changes nothing.
+func (k *Key) current() note.Signer {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	info, err := os.Stat(filepath.Join(k.dir, privateKeyName))
+	if err == nil && (!os.SameFile(info, k.file) || !info.ModTime().Equal(k.file.ModTime())) {
+		if again, err := LoadOrCreateKey(k.dir); err == nil {
+			k.signer, k.public, k.file = again.signer, again.public, again.file
+		}
+	}
+	return k.signer
+}
+
+func signerID(s note.Signer) string { return keyID(s.Name(), s.KeyHash()) }
 
 func keyID(name string, hash uint32) string { return fmt.Sprintf("%s+%08x", name, hash) }
 
+// PublicKeyID names the key of a verifier key as SealMark.KeyID does.
+func PublicKeyID(public string) (string, error) {
+	v, err := note.NewVerifier(public)
+	if err != nil {
+		return "", fmt.Errorf("public key %q: %w", public, err)
+	}
+	return keyID(v.Name(), v.KeyHash()), nil
+}
+
 // LoadOrCreateKey reads signing.key (mode 0600) of the folder dir, or makes
-// it, with signing.pub beside it. To rotate, delete signing.key: the next call
-// makes a new one and keeps the old verifier as signing-HASH.pub, so that
-// what it signed still verifies.
-func LoadOrCreateKey(dir string) (*Key, error) {
+// it, with signing.pub beside it.
+func LoadOrCreateKey(dir string) (*Key, error) { return loadKey(dir, false) }
+
+// RotateKey puts a new key in the place of the folder's. The old one's
+// verifier stays as signing-HASH.pub, so that what it signed still verifies;
+// its private half is gone.
+func RotateKey(dir string) (*Key, error) { return loadKey(dir, true) }
+
+func loadKey(dir string, rotate bool) (*Key, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open key folder: %w", err)
 	}
@@ -50,10 +90,14 @@ func LoadOrCreateKey(dir string) (*Key, error) {
 	}
 	defer d.close()
 	private, err := d.root.ReadFile(privateKeyName)
-	if errors.Is(err, fs.ErrNotExist) {
+	if rotate || errors.Is(err, fs.ErrNotExist) {
 		private, err = createKey(d)
 	}
 	if err != nil {
+		return nil, fmt.Errorf("load signing key of %s: %w", dir, err)
+	}
+	key := &Key{dir: dir}
+	if key.file, err = d.root.Stat(privateKeyName); err != nil {
 		return nil, fmt.Errorf("load signing key of %s: %w", dir, err)
 	}
 	signer, public, err := parsePrivateKey(strings.TrimSpace(string(private)))
@@ -63,13 +107,28 @@ func LoadOrCreateKey(dir string) (*Key, error) {
 	if err := publish(d, public); err != nil {
 		return nil, fmt.Errorf("write public key: %w", err)
 	}
-	key := &Key{signer: signer, public: []string{public}}
-	others, err := fs.Glob(d.root.FS(), "*.pub")
+	key.signer, key.public = signer, []string{public}
+	all, err := ReadPublicKeys(dir)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range others {
-		b, err := d.root.ReadFile(name)
+	for _, k := range all {
+		if k != public {
+			key.public = append(key.public, k)
+		}
+	}
+	return key, nil
+}
+
+// ReadPublicKeys reads the verifier keys of a folder: all files that end in
+// .pub. A folder without any gives none.
+func ReadPublicKeys(dir string) (all []string, err error) {
+	names, err := fs.Glob(os.DirFS(dir), "*.pub")
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		b, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			return nil, fmt.Errorf("read public key: %w", err)
 		}
@@ -77,13 +136,9 @@ func LoadOrCreateKey(dir string) (*Key, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read public key %s: %w", name, err)
 		}
-		for _, k := range keys {
-			if k != public {
-				key.public = append(key.public, k)
-			}
-		}
+		all = append(all, keys...)
 	}
-	return key, nil
+	return all, nil
 }
 
 func createKey(d *disk) ([]byte, error) {

@@ -110,14 +110,22 @@ func TestKeys(t *testing.T) {
 	}
 	public, err := os.ReadFile(filepath.Join(dir, "signing.pub"))
 	must(t, err)
-	if keys, err := storage.ParsePublicKeys("# ours\n\n" + string(public)); err != nil || !slices.Equal(keys, first.PublicKeys()) {
+	keys, err := storage.ParsePublicKeys("# ours\n\n" + string(public))
+	if err != nil || !slices.Equal(keys, first.PublicKeys()) {
 		t.Errorf("public key file: %q %v", keys, err)
 	}
-	// Rotation: what the old key signed still verifies.
-	must(t, os.Remove(filepath.Join(dir, "signing.key")))
-	second, err := storage.LoadOrCreateKey(dir)
+	// Rotation: what the old key signed still verifies, and who has the folder
+	// open signs with the new one.
+	old := first.ID()
+	second, err := storage.RotateKey(dir)
 	must(t, err)
-	if second.ID() == first.ID() || !slices.Contains(second.PublicKeys(), first.PublicKeys()[0]) || len(second.PublicKeys()) != 2 {
+	if first.ID() == old || first.ID() != second.ID() || !slices.Equal(first.PublicKeys(), second.PublicKeys()) {
+		t.Errorf("a running daemon signs with %s, not %s", first.ID(), second.ID())
+	}
+	if all, err := storage.ReadPublicKeys(dir); err != nil || len(all) != 2 {
+		t.Errorf("public keys of the folder: %q %v", all, err)
+	}
+	if second.ID() == old || !slices.Contains(second.PublicKeys(), keys[0]) || len(second.PublicKeys()) != 2 {
 		t.Errorf("after rotation: %v", second.PublicKeys())
 	}
 	// The public file is lost: it is made again from the private one.

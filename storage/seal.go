@@ -29,15 +29,17 @@ func Seal(m *Manifest, key *Key) (manifest, signature []byte, err error) {
 	if m.Sealed != nil {
 		seal.At = m.Sealed.At
 	}
+	var signer note.Signer
 	if key != nil {
-		seal.KeyID = key.ID()
+		signer = key.current()
+		seal.KeyID = signerID(signer)
 	}
 	m.Sealed = &seal
 	manifest, err = m.Encode()
 	if err != nil || key == nil {
 		return manifest, nil, err
 	}
-	signature, err = note.Sign(&note.Note{Text: statement(m.ID, manifest, seal.Head)}, key.signer)
+	signature, err = note.Sign(&note.Note{Text: statement(m.ID, manifest, seal.Head)}, signer)
 	if err != nil {
 		return nil, nil, fmt.Errorf("sign manifest %s: %w", m.ID, err)
 	}

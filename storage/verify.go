@@ -20,6 +20,10 @@ type VerifyOptions struct {
 	// Bucket is the configured name of the bucket that is read. Segments of
 	// outputs that are not kept there are not expected; with "" all are.
 	Bucket string
+	// Head is a head of the chain that is known from elsewhere, as from a
+	// segment.sealed event: the chain must have had it, so that what was cut
+	// off its end is missed. "" leaves that out.
+	Head string
 	// Probe opens an audio file and counts its samples; nil leaves that out.
 	// A file that is not audio of a whole form is an error.
 	Probe func(path string, r io.ReadSeeker) (samples int64, err error)

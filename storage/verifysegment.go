@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -72,6 +73,10 @@ func (v *verification) chain(m *Manifest) {
 	}
 	if m.Sealed != nil && m.Sealed.Head != m.Head() {
 		v.found(ManifestName, "the head of the chain is not that of the last segment: segments are missing at the end")
+	}
+	if head := strings.ToLower(v.options.Head); head != "" && head != (&Manifest{}).Head() &&
+		!slices.ContainsFunc(m.Segments, func(s Segment) bool { return s.Chain == head }) {
+		v.found(ManifestName, fmt.Sprintf("the chain never had the known head %s: its end was cut off, or it was made anew, or that is of another recording", head))
 	}
 }
 

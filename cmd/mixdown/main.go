@@ -52,6 +52,7 @@ type cli struct {
 	Record     recordCommand             `cmd:"" help:"Capture a room through a running daemon."`
 	Token      tokenCommand              `cmd:"" help:"Print a room login token."`
 	Verify     verifyCommand             `cmd:"" help:"Check one recording: exit 0 intact, 1 broken, 2 could not check."`
+	Keys       keysCommand               `cmd:"" help:"Print the public keys of recordings' signatures, or make a new key."`
 	Remix      remixCommand              `cmd:"" help:"Mix a recording again from its streams' own files."`
 	Doctor     doctorCommand             `cmd:"" help:"Look for what would keep the daemon from recording."`
 	Completion kongcompletion.Completion `cmd:"" help:"Say how the shell completes commands and flags."`

@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"net/url"
@@ -23,6 +23,7 @@ import (
 type verifyCommand struct {
 	Recording string `arg:"" help:"Folder of the recording, or s3://BUCKET/PREFIX." placeholder:"PATH"`
 	PublicKey string `help:"File with the public keys that may have signed it; default: the data folder's." placeholder:"FILE"`
+	Head      string `help:"Head of the chain that is known from elsewhere, as from the last segment.sealed event: it must be in the recording's." placeholder:"HEX"`
 	Config    string `help:"Configuration file, for the bucket's endpoint and keys." env:"MIXDOWN_CONFIG" placeholder:"FILE"`
 }
 
@@ -32,6 +33,9 @@ func (v *verifyCommand) Run(ctx context.Context, p process) error {
 	if err != nil {
 		return &exitError{exitUsage, err}
 	}
+	if head, err := hex.DecodeString(v.Head); err != nil || len(head) != 0 && len(head) != 32 {
+		return &exitError{exitUsage, fmt.Errorf("verify: --head %q is no head of a chain: it needs 64 hex digits", v.Head)}
+	}
 	b, prefix, bucket, err := v.open(c, p)
 	if err != nil {
 		return &exitError{exitUsage, err}
@@ -40,7 +44,7 @@ func (v *verifyCommand) Run(ctx context.Context, p process) error {
 	if err != nil {
 		return &exitError{exitUsage, err}
 	}
-	report, err := storage.Verify(ctx, b, prefix, storage.VerifyOptions{PublicKeys: keys, Bucket: bucket, Probe: probe})
+	report, err := storage.Verify(ctx, b, prefix, storage.VerifyOptions{PublicKeys: keys, Bucket: bucket, Head: v.Head, Probe: probe})
 	for _, problem := range report.Problems {
 		fmt.Fprintf(p.stdout, "broken: %s\n", problem)
 	}
@@ -95,17 +99,14 @@ func (v *verifyCommand) open(c configs.Config, p process) (b storage.Browser, pr
 	return b, prefix, "", err
 }
 
-// keys reads the public keys: the given file, else those of the data folder
-// if there is one.
+// keys reads the public keys: the given file, else all of the data folder if
+// there is one.
 func (v *verifyCommand) keys(c configs.Config) ([]string, error) {
 	name := v.PublicKey
 	if name == "" {
-		name = filepath.Join(c.Data, "keys", "signing.pub")
+		return storage.ReadPublicKeys(filepath.Join(c.Data, "keys"))
 	}
 	b, err := os.ReadFile(name)
-	if errors.Is(err, os.ErrNotExist) && v.PublicKey == "" {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, fmt.Errorf("public key: %w", err)
 	}
