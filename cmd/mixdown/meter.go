@@ -14,8 +14,8 @@ import (
 )
 
 // meter shows a capture while it runs: on a terminal a line for the capture
-// and a meter for each stream, elsewhere a line every ten seconds, or each
-// state as a line of JSON.
+// and a meter for each stream, elsewhere a line for each state and every ten
+// seconds, or everything as lines of JSON.
 type meter struct {
 	w        io.Writer
 	json     *json.Encoder // nil: for people
@@ -23,6 +23,7 @@ type meter struct {
 	total    time.Duration // 0 if it is not known
 	lines    int           // of the last picture
 	last     time.Time
+	state    capture.State
 }
 
 const (
@@ -42,8 +43,8 @@ func (m *meter) show(st capture.Status) {
 		_ = m.json.Encode(st) // who reads it may be gone; the capture goes on
 	case m.terminal:
 		m.draw(st)
-	case time.Since(m.last) >= plainEvery || st.State.Ended():
-		m.last = time.Now()
+	case time.Since(m.last) >= plainEvery || st.State != m.state:
+		m.last, m.state = time.Now(), st.State
 		fmt.Fprintln(m.w, m.head(st)+", "+levels(st))
 	}
 }
