@@ -1,102 +1,95 @@
 package s3_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
 	"path"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
-	"time"
 
 	"mixdown/storage"
+	"mixdown/storage/s3"
 	"mixdown/storage/storagetest"
 )
 
-// TestChaos sends a spool through a network that answers half of the requests
-// with errors, resets or not at all although they were carried out: at the
-// end every object is there once, whole, and nothing waits.
-func TestChaos(t *testing.T) {
+// TestFaultAtEachRequest lets each fault befall each request of the upload of
+// a segment and of a manifest, the first, the second, …: afterwards both are
+// there, once and whole, nothing was taken for a conflict, and nothing waits.
+func TestFaultAtEachRequest(t *testing.T) {
 	server := storagetest.StartS3(t)
-	f := newFaulty(t, server)
-	var mu sync.Mutex
-	r := rand.New(rand.NewPCG(3, 4))
-	chaos := func(w http.ResponseWriter, q *http.Request, forward http.Handler) {
-		mu.Lock()
-		fate := r.IntN(10)
-		mu.Unlock()
-		switch fate {
-		case 0:
-			w.WriteHeader(http.StatusServiceUnavailable)
-		case 1:
-			io.Copy(io.Discard, q.Body)
-			w.WriteHeader(http.StatusInternalServerError)
-		case 2:
-			panic(http.ErrAbortHandler)
-		case 3, 4:
-			forward.ServeHTTP(httptest.NewRecorder(), q)
-			panic(http.ErrAbortHandler)
-		default:
-			forward.ServeHTTP(w, q)
+	for _, name := range slices.Sorted(maps.Keys(faults)) {
+		for at := range int64(5) {
+			t.Run(fmt.Sprintf("%s at %d", name, at+1), func(t *testing.T) {
+				t.Parallel()
+				f := newFaulty(t, server)
+				base := strings.ReplaceAll(t.Name(), " ", "-")
+				var n atomic.Int64
+				once := func(w http.ResponseWriter, r *http.Request, forward http.Handler) {
+					if n.Add(1) == at+1 {
+						faults[name](w, r, forward)
+						return
+					}
+					forward.ServeHTTP(w, r)
+				}
+				f.spoil.Store(&once)
+				c := config(server)
+				c.Endpoint, c.Prefix = f.URL, base
+				s, err := storage.OpenSpool(t.TempDir(), slog.New(slog.DiscardHandler))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer s.Close()
+				u := impatient(s, open(t, c))
+				want := map[string]string{"room/call/1.ogg": strings.Repeat("audio", 100), "room/call/manifest.json": `{"version":2}`}
+				commit(t, s, "room/call/1.ogg", []byte(want["room/call/1.ogg"]))
+				for _, version := range []string{`{"version":1}`, want["room/call/manifest.json"]} {
+					if _, err := s.Put("room/call/manifest.json", []byte(version), []string{"s3"}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				drained(t, u)
+				if st := u.Stats()["s3"]; st.Conflicts != 0 || st.Pending != 0 || st.Uploaded != 2 {
+					t.Errorf("%+v", st)
+				}
+				c.Endpoint = server.Endpoint
+				holds(t, open(t, c), want)
+			})
 		}
 	}
-	f.spoil.Store(&chaos)
-	c := config(server)
-	c.Endpoint = f.URL
-	s, err := storage.OpenSpool(t.TempDir(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	u := storage.NewUploader(s, map[string]storage.Bucket{"s3": open(t, c)}, storage.Options{
-		Backoff: func(int) time.Duration { return time.Millisecond },
-	})
+}
+
+// drained runs an uploader until nothing waits.
+func drained(t *testing.T, u *storage.Uploader) {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() { ended <- u.Run(ctx) }()
-	want := make(map[string]string)
-	for i := range 15 {
-		key := fmt.Sprintf("room/call/mix/%06d.ogg", i)
-		want[key] = strings.Repeat(key, 100)
-		file, err := s.Create(key)
-		if err == nil {
-			_, err = io.WriteString(file, want[key])
-		}
-		if err == nil {
-			_, err = file.Commit([]string{"s3"})
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		want["room/call/manifest.json"] = fmt.Sprint(i)
-		if _, err := s.Put("room/call/manifest.json", fmt.Append(nil, i), []string{"s3"}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := u.Drain(t.Context(), ""); err != nil {
-		t.Fatal(err)
-	}
+	err := u.Drain(t.Context(), "")
 	stop()
-	if err := <-ended; err != nil {
+	if err = errors.Join(err, <-ended); err != nil {
 		t.Fatal(err)
 	}
-	stats := u.Stats()["s3"]
-	t.Logf("%d failed attempts, %d requests", stats.Failures, f.requests.Load())
-	if stats.Conflicts != 0 || stats.Failures < 10 {
-		t.Errorf("%+v", stats)
-	}
-	direct := open(t, config(server))
-	for o, err := range direct.List(t.Context(), "") {
+}
+
+// holds checks that a bucket has exactly these objects.
+func holds(t *testing.T, b *s3.Bucket, want map[string]string) {
+	t.Helper()
+	want = maps.Clone(want)
+	for o, err := range b.List(t.Context(), "") {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, _, err := direct.Open(t.Context(), o.Key)
+		r, _, err := b.Open(t.Context(), o.Key)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,4 +102,57 @@ func TestChaos(t *testing.T) {
 	for key := range want {
 		t.Errorf("%s is missing", key)
 	}
+}
+
+// TestChaos sends a spool through a network in which half of the requests meet
+// one of the faults: at the end every object is there once, whole, and nothing
+// waits.
+func TestChaos(t *testing.T) {
+	server := storagetest.StartS3(t)
+	f := newFaulty(t, server)
+	names := slices.Sorted(maps.Keys(faults))
+	// What takes its time is in TestFaultAtEachRequest.
+	names = slices.DeleteFunc(names, func(n string) bool { return n == "never answers" || n == "one byte a second" })
+	var mu sync.Mutex
+	r := rand.New(rand.NewPCG(3, 4))
+	met := map[string]int{}
+	chaos := func(w http.ResponseWriter, q *http.Request, forward http.Handler) {
+		mu.Lock()
+		fate := r.IntN(2 * len(names))
+		if fate < len(names) {
+			met[names[fate]]++
+		}
+		mu.Unlock()
+		if fate >= len(names) {
+			forward.ServeHTTP(w, q)
+			return
+		}
+		faults[names[fate]](w, q, forward)
+	}
+	f.spoil.Store(&chaos)
+	c := config(server)
+	c.Endpoint = f.URL
+	s, err := storage.OpenSpool(t.TempDir(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	u := impatient(s, open(t, c))
+	want := make(map[string]string)
+	for i := range 40 {
+		key := fmt.Sprintf("room/call/mix/%06d.ogg", i)
+		want[key] = strings.Repeat(key, 100)
+		commit(t, s, key, bytes.Repeat([]byte(key), 100))
+		want["room/call/manifest.json"] = fmt.Sprint(i)
+		if _, err := s.Put("room/call/manifest.json", fmt.Append(nil, i), []string{"s3"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	drained(t, u)
+	stats := u.Stats()["s3"]
+	t.Logf("%d failed attempts, %d requests, %v", stats.Failures, f.requests.Load(), met)
+	if stats.Conflicts != 0 || stats.Failures < 20 {
+		t.Errorf("%+v", stats)
+	}
+	holds(t, open(t, config(server)), want)
 }
