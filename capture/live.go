@@ -178,7 +178,7 @@ func (l *live) addStream(rec *receiver) {
 }
 
 func (l *live) play(rec *receiver) {
-	p := playout.NewLive(playout.LiveConfig{})
+	p := playout.NewLive(playout.LiveConfig{Red: joiner.Red})
 	id := rec.stream.ID
 	l.mixer.SetGain(id, l.spec.Mix.gain(id, rec.stream.User.ID))
 	l.mixer.AddInput(id, p)

@@ -7,6 +7,7 @@ import (
 	"math"
 	"time"
 
+	"mixdown/joiner"
 	"mixdown/mixer/pcm"
 	"mixdown/mixer/playout"
 	"mixdown/storage"
@@ -38,7 +39,7 @@ type stream struct {
 
 func newStream(t *timeline, num uint32, rec streamRecord, at time.Duration) *stream {
 	s := &stream{t: t, num: num, id: inputName(rec, num), rec: rec, joined: at, left: -1, first: -1}
-	s.deep = playout.NewDeep(playout.DeepConfig{Start: t.frame, Placed: s.placed})
+	s.deep = playout.NewDeep(playout.DeepConfig{Start: t.frame, Red: joiner.Red, Placed: s.placed})
 	if !t.linked {
 		s.deep.Cause(at, playout.Down)
 	}
@@ -204,7 +205,7 @@ func restoreStream(t *timeline, ss streamSnapshot) (*stream, error) {
 		return s, nil
 	}
 	var err error
-	s.deep, err = playout.RestoreDeep(playout.DeepConfig{Start: t.frame, Placed: s.placed}, ss.Deep)
+	s.deep, err = playout.RestoreDeep(playout.DeepConfig{Start: t.frame, Red: joiner.Red, Placed: s.placed}, ss.Deep)
 	if err != nil {
 		return nil, err
 	}

@@ -71,11 +71,17 @@ type Room interface {
 // Receiver takes what arrives on one stream, in order of arrival, from one
 // goroutine at a time. It must not block and must not keep p or its payload.
 // Level is the packet's audio level as RFC 6464 gives it (-dBov, 0 to 127), or
-// playout.NoLevel (0xff) when the packet carries none.
+// playout.NoLevel (0xff) when the packet carries none. The payload type is [Red]
+// for redundant audio and something else for Opus.
 type Receiver interface {
 	Packet(p *rtp.Packet, level uint8, at time.Time)
 	Report(r SenderReport, at time.Time)
 }
+
+// Red is the payload type by which a [System] hands on redundant audio (RFC
+// 2198), whatever it was on the wire: who plays a packet later, perhaps from a
+// journal, does not know what was negotiated.
+const Red = 63
 
 // SenderReport is the publisher's clock as an RTCP sender report tells it
 // (RFC 3550, section 6.4.1).

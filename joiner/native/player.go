@@ -246,16 +246,28 @@ func (p *player) track(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
 		receiveReports(r, s)
 	})
 	defer p.catch()
-	receivePackets(t, levelID(r), s)
+	receivePackets(t, formatOf(r), s)
 }
 
-func levelID(r *webrtc.RTPReceiver) uint8 {
-	for _, x := range r.GetParameters().HeaderExtensions {
+// format is what was negotiated for a track.
+type format struct {
+	level uint8 // ID of the audio level extension, 0 for none
+	red   uint8 // payload type of redundant audio, 0 for none
+}
+
+func formatOf(r *webrtc.RTPReceiver) (f format) {
+	negotiated := r.GetParameters()
+	for _, x := range negotiated.HeaderExtensions {
 		if x.URI == peer.LevelURI {
-			return uint8(x.ID)
+			f.level = uint8(x.ID)
 		}
 	}
-	return 0
+	for _, c := range negotiated.Codecs {
+		if c.MimeType == peer.RedType {
+			f.red = uint8(c.PayloadType)
+		}
+	}
+	return f
 }
 
 // enter finds a track's slot and counts the track, or returns nil.

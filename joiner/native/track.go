@@ -10,6 +10,7 @@ import (
 
 	"mixdown/joiner"
 	"mixdown/mixer/playout"
+	"mixdown/rooms/peer"
 )
 
 // maxPacket is the largest RTP packet that is read; Ethernet's limit.
@@ -52,9 +53,8 @@ type reader interface {
 }
 
 // receivePackets reads a track to its end. It is the hot path: one buffer and
-// one packet are used for all. levelID is the negotiated ID of the audio level
-// extension, 0 for none.
-func receivePackets(track reader, levelID uint8, to *slot) {
+// one packet are used for all.
+func receivePackets(track reader, f format, to *slot) {
 	buffer := make([]byte, maxPacket)
 	var p rtp.Packet
 	for {
@@ -66,7 +66,13 @@ func receivePackets(track reader, levelID uint8, to *slot) {
 		if err != nil || p.Unmarshal(buffer[:n]) != nil {
 			continue // a payload type that was not negotiated, or no RTP
 		}
-		to.packet(&p, level(&p, levelID), at)
+		switch {
+		case f.red != 0 && p.PayloadType == f.red:
+			p.PayloadType = joiner.Red
+		case p.PayloadType == joiner.Red:
+			p.PayloadType = peer.PayloadType // it is Opus, by another number
+		}
+		to.packet(&p, level(&p, f.level), at)
 	}
 }
 

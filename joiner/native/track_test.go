@@ -78,7 +78,7 @@ func TestReceivePackets(t *testing.T) {
 		left:    5,
 	}
 	c := &counter{levels: make([]uint8, 0, 5)}
-	receivePackets(track, 3, &slot{receiver: c})
+	receivePackets(track, format{level: 3}, &slot{receiver: c})
 	if c.packets != 3 || c.levels[0] != 42 || c.levels[1] != playout.NoLevel || c.levels[2] != 127 {
 		t.Errorf("%d packets, levels %v", c.packets, c.levels)
 	}
@@ -89,8 +89,8 @@ func TestReceivePacketsAllocatesNothing(t *testing.T) {
 	c := &counter{}
 	s := &slot{receiver: c}
 	// A call allocates its buffers once, however many packets it reads.
-	few := testing.AllocsPerRun(20, func() { track.left = 10; receivePackets(track, 3, s) })
-	many := testing.AllocsPerRun(20, func() { track.left = 10000; receivePackets(track, 3, s) })
+	few := testing.AllocsPerRun(20, func() { track.left = 10; receivePackets(track, format{level: 3}, s) })
+	many := testing.AllocsPerRun(20, func() { track.left = 10000; receivePackets(track, format{level: 3}, s) })
 	if many > few {
 		t.Errorf("%v allocations for 10 packets, %v for 10000", few, many)
 	}
@@ -104,7 +104,7 @@ func BenchmarkReceivePackets(b *testing.B) {
 	s := &slot{receiver: &counter{}}
 	b.ReportAllocs()
 	b.ResetTimer()
-	receivePackets(track, 3, s)
+	receivePackets(track, format{level: 3}, s)
 }
 
 func TestReceiveReports(t *testing.T) {

@@ -32,6 +32,10 @@ import (
 const (
 	// PayloadType is the Opus payload type of our own offers.
 	PayloadType = 111
+	// RedPayloadType is the payload type of redundant audio in our own offers,
+	// and RedType its name in session descriptions.
+	RedPayloadType = 63
+	RedType        = "audio/red"
 	// LevelURI is the audio level header extension (RFC 6464).
 	LevelURI = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 	// MidURI is the media identification header extension (RFC 9143).

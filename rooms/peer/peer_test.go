@@ -47,6 +47,7 @@ func TestOffer(t *testing.T) {
 	sdp := offer(t, e)
 	for _, want := range []string{
 		"a=rtpmap:111 opus/48000/2", "a=fmtp:111 minptime=10;useinbandfec=1", "a=rtcp-fb:111 nack",
+		"a=rtpmap:63 red/48000/2", "a=fmtp:63 111/111",
 		"a=ice-lite", peer.LevelURI, peer.MidURI, peer.SendTimeURI,
 		" 127.0.0.1 " + strings.TrimPrefix(conn.LocalAddr().String(), "127.0.0.1:") + " typ host",
 	} {
@@ -54,7 +55,7 @@ func TestOffer(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, sdp)
 		}
 	}
-	if n := strings.Count(sdp, "a=rtpmap"); n != 1 {
+	if n := strings.Count(sdp, "a=rtpmap"); n != 2 {
 		t.Errorf("%d codecs", n)
 	}
 	check(t, e.Close())

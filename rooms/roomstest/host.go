@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,7 @@ type Host struct {
 	// HTTP reaches the Bed's server over the link.
 	HTTP *http.Client
 
+	number  int
 	mu      sync.Mutex
 	streams []net.Conn
 }
@@ -33,14 +35,14 @@ func (b *Bed) Host() *Host {
 	b.hosts++
 	number := b.hosts + 1
 	b.mu.Unlock()
-	h := &Host{Link: newLink()}
+	h := &Host{Link: newLink(), number: number}
 	log := b.Log.With("host", strconv.Itoa(number))
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return b.dial(ctx, h) }}
 	h.HTTP = &http.Client{Transport: transport}
 	var port atomic.Int32
 	h.System = native.New(native.Config{
 		Listen: func() (net.PacketConn, error) {
-			return b.network.listen(address(number, 5000+int(port.Add(1))), h.Link), nil
+			return b.network.listen(h.address(5000+int(port.Add(1))), h.Link), nil
 		},
 		Net:        b.machine,
 		HTTPClient: h.HTTP,
@@ -49,6 +51,8 @@ func (b *Bed) Host() *Host {
 	b.t.Cleanup(transport.CloseIdleConnections)
 	return h
 }
+
+func (h *Host) address(port int) netip.AddrPort { return address(h.number, port) }
 
 func (b *Bed) dial(ctx context.Context, h *Host) (net.Conn, error) {
 	b.mu.Lock()

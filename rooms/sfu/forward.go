@@ -37,6 +37,7 @@ type forward struct {
 	writer   webrtc.TrackLocalWriter // nil while the connection does not want packets
 	ssrc     uint32
 	header   rtp.Header // the player's; what is the publisher's is filled in
+	types    formats    // what the player takes
 	leveled  bool       // the header carries an audio level
 	level    [1]byte
 	source   *Upstream
@@ -72,6 +73,10 @@ var errNoOpus = errors.New("the player takes no Opus")
 
 // Bind takes what was negotiated: it is called when the answer is applied.
 func (f *forward) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
+	types := formatsOf(c.CodecParameters())
+	if types.opus != peer.PayloadType {
+		types.red = 0 // the blocks inside have our type for Opus
+	}
 	for _, codec := range c.CodecParameters() {
 		if codec.MimeType != webrtc.MimeTypeOpus || codec.ClockRate != 48000 {
 			continue
@@ -79,7 +84,7 @@ func (f *forward) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, e
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.writer, f.ssrc = c.WriteStream(), uint32(c.SSRC())
-		f.header = rtp.Header{Version: 2, PayloadType: uint8(codec.PayloadType), SSRC: f.ssrc}
+		f.types, f.header = types, rtp.Header{Version: 2, SSRC: f.ssrc}
 		f.leveled = false
 		for _, x := range c.HeaderExtensions() {
 			if x.URI == peer.LevelURI && x.ID > 0 && x.ID < 15 { // one-byte headers, RFC 8285
@@ -211,17 +216,24 @@ func (f *forward) write(p *packet) {
 	if f.writer == nil {
 		return
 	}
-	h := &f.header
+	h, payload := &f.header, p.payload
+	h.PayloadType = f.types.opus
+	switch {
+	case p.red && f.types.red != 0:
+		h.PayloadType = f.types.red
+	case p.red:
+		payload = primary(p.payload)
+	}
 	h.Marker = p.marker
 	h.SequenceNumber = p.seq + f.seqShift
 	h.Timestamp = p.ts + f.timeShift
 	f.level[0] = p.level
 	h.Extension = f.leveled && p.hasLevel
-	if _, err := f.writer.WriteRTP(h, p.payload); err != nil {
+	if _, err := f.writer.WriteRTP(h, payload); err != nil {
 		return
 	}
 	f.packets++
-	f.octets += uint32(len(p.payload))
+	f.octets += uint32(len(payload))
 }
 
 // report forwards a sender report of u: the publisher's clock, our SSRC and

@@ -63,7 +63,7 @@ func TestForwardingAllocatesNothing(t *testing.T) {
 	step := func() {
 		binary.BigEndian.PutUint16(b[2:], uint16(n))
 		n++
-		p, ok := parse(&in, b, 5)
+		p, ok := parse(&in, b, 5, formats{})
 		if !ok {
 			t.Fatal("not parsed")
 		}
@@ -88,7 +88,7 @@ func TestLivePacketsFollowTheBacklog(t *testing.T) {
 	next := 0
 	push := func(n int) {
 		for range n {
-			p, _ := parse(&in, raw(next, nil), 5)
+			p, _ := parse(&in, raw(next, nil), 5, formats{})
 			u.push(&p)
 			next++
 		}
@@ -132,14 +132,14 @@ func TestResends(t *testing.T) {
 	u := &Upstream{}
 	var in rtp.Packet
 	for n := range 100 {
-		p, _ := parse(&in, raw(n, nil), 5)
+		p, _ := parse(&in, raw(n, nil), 5, formats{})
 		u.push(&p)
 	}
 	o := &outlet{keep: true}
 	f := bound(o)
 	u.attach(f, false)
 	for n := 100; n < 3000; n++ {
-		p, _ := parse(&in, raw(n, nil), 5)
+		p, _ := parse(&in, raw(n, nil), 5, formats{})
 		u.push(&p)
 	}
 	for _, c := range []struct {
@@ -172,7 +172,7 @@ func TestResendsAreLimited(t *testing.T) {
 	u.attach(f, false)
 	var in rtp.Packet
 	for n := range 1000 {
-		p, _ := parse(&in, raw(n, nil), 5)
+		p, _ := parse(&in, raw(n, nil), 5, formats{})
 		u.push(&p)
 	}
 	o.seqs = nil
@@ -243,7 +243,7 @@ func FuzzParse(f *testing.F) {
 		o := &outlet{}
 		u.attach(bound(o), true)
 		var in rtp.Packet
-		if p, ok := parse(&in, b, levelID); ok {
+		if p, ok := parse(&in, b, levelID, formats{opus: 111, red: 63}); ok {
 			u.push(&p)
 			if len(p.payload) > len(b)-12 {
 				t.Errorf("%d bytes of payload in %d", len(p.payload), len(b))
@@ -266,7 +266,7 @@ func BenchmarkForward(b *testing.B) {
 			b.ReportAllocs()
 			for n := range b.N {
 				binary.BigEndian.PutUint16(packet[2:], uint16(n))
-				if p, ok := parse(&in, packet, 5); ok {
+				if p, ok := parse(&in, packet, 5, formats{}); ok {
 					u.push(&p)
 				}
 			}

@@ -15,17 +15,22 @@ type packet struct {
 	marker   bool
 	hasLevel bool
 	level    byte // as RFC 6464 has it: voice bit and -dBov
+	red      bool // the payload is redundant audio
 	payload  []byte
 	at       time.Time
 }
 
 // parse reads an RTP packet; in is scratch space. Padding is dropped: a packet
 // of nothing else becomes an empty one, so that its number is not missed.
-func parse(in *rtp.Packet, b []byte, levelID uint8) (packet, bool) {
+func parse(in *rtp.Packet, b []byte, levelID uint8, types formats) (packet, bool) {
 	if in.Unmarshal(b) != nil {
 		return packet{}, false
 	}
 	p := packet{seq: in.SequenceNumber, ts: in.Timestamp, marker: in.Marker, payload: in.Payload, at: time.Now()}
+	if types.red != 0 && in.PayloadType == types.red {
+		p.red = true
+		rename(p.payload, types.opus)
+	}
 	if levelID != 0 {
 		if x := in.GetExtension(levelID); len(x) > 0 {
 			p.level, p.hasLevel = x[0], true

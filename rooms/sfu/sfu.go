@@ -9,7 +9,8 @@
 //
 // It promises that a packet leaves as it came: sequence number, time stamp,
 // marker, payload and audio level are the publisher's own, only SSRC, payload
-// type and extension ids are the player's; that it leaves the moment it
+// type and extension ids are the player's, and who cannot take redundant audio
+// gets packets without; that it leaves the moment it
 // arrives, late retransmissions too; that the publisher's sender reports come
 // through with its own clock; and that losses are repaired on both legs apart.
 // A player that asks for it gets a young stream from its first packet on.

@@ -118,18 +118,19 @@ func (u *Upstream) track(track *webrtc.TrackRemote, receiver *webrtc.RTPReceiver
 		return
 	}
 	var level uint8
-	for _, x := range receiver.GetParameters().HeaderExtensions {
+	negotiated := receiver.GetParameters()
+	for _, x := range negotiated.HeaderExtensions {
 		if x.URI == peer.LevelURI {
 			level = uint8(x.ID)
 		}
 	}
-	u.media(func() error { return u.receive(track, level) })
+	u.media(func() error { return u.receive(track, level, formatsOf(negotiated.Codecs)) })
 	u.media(func() error { return u.receiveReports(receiver, uint32(track.SSRC())) })
 }
 
 // receive forwards the track's packets until the connection ends. levelID is
 // the negotiated id of the audio level, 0 for none.
-func (u *Upstream) receive(track *webrtc.TrackRemote, levelID uint8) error {
+func (u *Upstream) receive(track *webrtc.TrackRemote, levelID uint8, types formats) error {
 	buf := make([]byte, 1500)
 	var in rtp.Packet
 	for {
@@ -142,7 +143,7 @@ func (u *Upstream) receive(track *webrtc.TrackRemote, levelID uint8) error {
 		case err != nil:
 			return fmt.Errorf("receive RTP: %w", err)
 		}
-		if p, ok := parse(&in, buf[:n], levelID); ok {
+		if p, ok := parse(&in, buf[:n], levelID, types); ok {
 			u.push(&p)
 		}
 	}
