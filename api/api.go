@@ -94,6 +94,11 @@ func New(c Config) http.Handler {
 	s.accessRoutes()
 	s.signingKeyRoutes()
 	s.healthRoutes(mux)
+	docs, err := s.docs()
+	if err != nil {
+		panic("api: " + err.Error()) // the template is ours
+	}
+	mux.HandleFunc("GET /docs", docs)
 	for _, path := range []string{"/v1", "/v1/"} {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { s.unrouted(mux, w, r) })
 	}

@@ -2,7 +2,7 @@ package api
 
 import (
 	"context"
-	htmltemplate "html/template"
+	"html/template"
 	"net/http"
 	"time"
 
@@ -120,7 +120,7 @@ func (s *server) completenessPage(ctx context.Context, in *completenessInput) (*
 	}}, nil
 }
 
-var page = htmltemplate.Must(htmltemplate.New("completeness").Parse(`<!doctype html>
+var page = template.Must(template.New("completeness").Parse(`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Completeness {{.From}} to {{.To}}</title><style>
 body{font:14px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#1b1f24}
 h1{font-size:1.4rem;margin:0 0 .25rem}p{margin:.25rem 0}

@@ -17,11 +17,11 @@ import (
 	"mixdown/rules"
 )
 
-// template is a capture without its room, which the rule brings.
-type template struct{ capture.Spec }
+// ruleCapture is a capture without its room, which the rule brings.
+type ruleCapture struct{ capture.Spec }
 
 // Schema implements huma.SchemaProvider.
-func (template) Schema(r huma.Registry) *huma.Schema {
+func (ruleCapture) Schema(r huma.Registry) *huma.Schema {
 	s := *r.SchemaFromRef(r.Schema(reflect.TypeFor[capture.Spec](), true, "Spec").Ref)
 	s.Properties = maps.Clone(s.Properties)
 	delete(s.Properties, "room")
@@ -34,7 +34,7 @@ type ruleInput struct {
 	ID   string `path:"id" maxLength:"32"`
 	Body struct {
 		rules.Terms
-		Capture template `json:"capture" doc:"What to capture: the body of a capture without its room. {roomID} in the streamID of a republished mix stands for the room's id."`
+		Capture ruleCapture `json:"capture" doc:"What to capture: the body of a capture without its room. {roomID} in the streamID of a republished mix stands for the room's id."`
 	}
 }
 

@@ -203,7 +203,7 @@ func (d *daemon) handler(rest http.Handler) http.Handler {
 	for _, p := range []string{"/ws", "/whip/", "/whep/"} {
 		mux.Handle(p, room)
 	}
-	for _, p := range []string{"/v1", "/v1/", "/openapi.json", "/openapi.yaml", "/schemas/", "/healthz", "/readyz", "/metrics"} {
+	for _, p := range []string{"/v1", "/v1/", "/docs", "/openapi.json", "/openapi.yaml", "/schemas/", "/healthz", "/readyz", "/metrics"} {
 		mux.Handle(p, rest)
 	}
 	mux.Handle("/", web.Handler())
