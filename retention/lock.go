@@ -1,0 +1,111 @@
+package retention
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"mixdown/storage"
+)
+
+// LockOf is the lock with which an object of a recording is stored: what the
+// uploader asks. It counts from now, because the end of the recording may not
+// be known yet; when it is, confirm makes up for the difference.
+func (k *Keeper) LockOf(bucket, key string) storage.Lock {
+	parts := strings.SplitN(key, "/", 3)
+	if len(parts) < 3 {
+		return storage.Lock{}
+	}
+	r, ok := k.config.Recordings.Get(parts[1])
+	if !ok || r.Policy == nil || r.Base != parts[0]+"/"+parts[1] {
+		return storage.Lock{}
+	}
+	mode := r.Policy.Locks[bucket]
+	if mode == storage.Unlocked {
+		return storage.Lock{}
+	}
+	until := time.Now().AddDate(0, 0, r.Policy.Days)
+	if over := k.until(r); over.After(until) || !r.End.IsZero() {
+		until = over
+	}
+	return storage.Lock{Mode: mode, Until: until}
+}
+
+// unlocked says that an ended recording's locks are not known to be as long as
+// they should be.
+func (k *Keeper) unlocked(r Recording) bool {
+	if r.Policy == nil || r.End.IsZero() {
+		return false
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for name := range r.Policy.Locks {
+		if k.states[r.ID].Locked[name].Before(k.untilLocked(r)) {
+			return true
+		}
+	}
+	return false
+}
+
+// confirm locks every object of a recording until its retention is over, as
+// far as they are not, and reads each lock back.
+func (k *Keeper) confirm(ctx context.Context, r Recording) error {
+	until := k.until(r)
+	for name, mode := range r.Policy.Locks {
+		k.mu.Lock()
+		done := !k.states[r.ID].Locked[name].Before(until)
+		k.mu.Unlock()
+		if n, _ := k.config.Pending(name, r.Base+"/"); done || n > 0 {
+			continue // what is still to come is locked when it is there
+		}
+		if err := k.confirmIn(ctx, r, name, storage.Lock{Mode: mode, Until: until}); err != nil {
+			return fmt.Errorf("lock recording %s in storage %s: %w", r.ID, name, err)
+		}
+		if err := k.noteLocked(r.ID, name, until); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (k *Keeper) confirmIn(ctx context.Context, r Recording, name string, want storage.Lock) error {
+	bucket := k.config.Storages[name]
+	locker, ok := bucket.(storage.Locker)
+	if !ok {
+		return storage.ErrNoLock
+	}
+	for o, err := range bucket.List(ctx, r.Base+"/") {
+		if err == nil {
+			err = k.limiter.Wait(ctx)
+		}
+		if err == nil {
+			err = locker.ExtendLock(ctx, o.Key, want)
+		}
+		if err != nil {
+			return err
+		}
+		got, err := locker.Lock(ctx, o.Key)
+		if err != nil {
+			return err
+		}
+		if !got.Covers(want) {
+			return fmt.Errorf("%s: asked for %s, the bucket shows %s", o.Key, want, got)
+		}
+	}
+	return nil
+}
+
+func (k *Keeper) noteLocked(id, name string, until time.Time) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s := k.states[id]
+	locked := map[string]storage.Time{name: storage.At(until)}
+	for other, at := range s.Locked {
+		if other != name {
+			locked[other] = at
+		}
+	}
+	s.Locked = locked
+	return k.save(id, s)
+}
