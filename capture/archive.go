@@ -34,6 +34,9 @@ type archive struct {
 	open    map[openSegment]*segmentFile
 	outputs map[string]*progress
 	placed  func(storage.Output) storage.Output // adds where else files go
+
+	encryption encryption
+	storages   []string // all of the recording's: key files go to each
 }
 
 type openSegment struct {
@@ -58,7 +61,8 @@ type progress struct {
 type archiveLine struct {
 	Output  *storage.Output  `json:"output,omitempty"` // an output begins
 	Sealed  *storage.Segment `json:"sealed,omitempty"`
-	Buckets []string         `json:"buckets,omitempty"` // where the sealed segment goes
+	Key     *storage.KeyFile `json:"key,omitempty"`
+	Buckets []string         `json:"buckets,omitempty"` // where the sealed segment or the key goes
 }
 
 // openArchive reads the log of a recording, or starts it, and finishes what a
@@ -99,7 +103,13 @@ func (a *archive) load() error {
 		}
 		if l.Sealed != nil {
 			a.note(*l.Sealed)
-			if err := a.republish(l); err != nil {
+			if err := a.republish(l.Sealed.Path, l.Sealed.SHA256, l.Buckets); err != nil {
+				return err
+			}
+		}
+		if l.Key != nil {
+			a.encryption.keys = append(a.encryption.keys, *l.Key)
+			if err := a.republish(l.Key.Path, l.Key.SHA256, l.Buckets); err != nil {
 				return err
 			}
 		}
@@ -107,11 +117,10 @@ func (a *archive) load() error {
 	return lines.Err()
 }
 
-// republish hands a sealed segment to the uploader if a crash came before it
+// republish hands a sealed file to the uploader if a crash came before it
 // could be.
-func (a *archive) republish(l archiveLine) error {
-	key := path.Join(a.base, l.Sealed.Path)
-	f, err := a.spool.OpenPart(key)
+func (a *archive) republish(p, sum string, buckets []string) error {
+	f, err := a.spool.OpenPart(path.Join(a.base, p))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // published: the rule
 	}
@@ -122,10 +131,10 @@ func (a *archive) republish(l archiveLine) error {
 	if err != nil {
 		return err
 	}
-	if hex.EncodeToString(sealed.SHA256[:]) != l.Sealed.SHA256 {
-		return fmt.Errorf("segment %s on disk is not the one that was sealed", l.Sealed.Path)
+	if hex.EncodeToString(sealed.SHA256[:]) != sum {
+		return fmt.Errorf("%s on disk is not what was sealed", p)
 	}
-	return f.Publish(l.Buckets)
+	return f.Publish(buckets)
 }
 
 func (a *archive) note(s storage.Segment) {
@@ -142,6 +151,9 @@ func (a *archive) note(s storage.Segment) {
 // store gives an output its place in the archive.
 func (a *archive) store(o storage.Output, dir string) (*outputStore, error) {
 	ext, _ := encoder.Ext(o.Format)
+	if a.encryption.on() {
+		o.Key = keyOf(o).Path
+	}
 	if a.outputs[o.ID] == nil {
 		o = a.placed(o)
 		if err := a.write(archiveLine{Output: &o}); err != nil {
@@ -238,9 +250,10 @@ type outputStore struct {
 	dir, ext string
 }
 
-// segmentFile is a segment's file in the spool and its path in the recording.
+// segmentFile is a segment's file as it is written and its path in the
+// recording.
 type segmentFile struct {
-	*storage.File
+	draft
 	path  string
 	start int64 // sample
 }
@@ -248,16 +261,11 @@ type segmentFile struct {
 // Create implements encoder.Store.
 func (o *outputStore) Create(s encoder.Segment) (encoder.File, error) {
 	name := fmt.Sprintf("%06d-%s.%s", s.Index, o.a.clock.sample(s.Start).Format("20060102T150405.000Z"), o.ext)
-	p := path.Join(o.dir, name)
-	key := path.Join(o.a.base, p)
-	if part, err := o.a.spool.OpenPart(key); err == nil {
-		// What an earlier timeline had of this segment: it is written again,
-		// from the same records.
-		if err := part.Abort(); err != nil {
-			return nil, err
-		}
+	if o.a.encryption.on() {
+		name += storage.EncryptedExt
 	}
-	f, err := o.a.spool.Create(key)
+	p := path.Join(o.dir, name)
+	f, err := o.a.draft(p)
 	if err != nil {
 		return nil, err
 	}
@@ -269,7 +277,11 @@ func (o *outputStore) Create(s encoder.Segment) (encoder.File, error) {
 // Commit implements encoder.Store: seal, log, publish, in this order.
 func (o *outputStore) Commit(file encoder.File, s encoder.Segment) error {
 	f := file.(*segmentFile)
-	sealed, err := f.Seal()
+	final, err := o.a.final(f, o.progress.output)
+	if err != nil {
+		return err
+	}
+	sealed, err := final.Seal()
 	if err != nil {
 		return err
 	}
@@ -293,5 +305,5 @@ func (o *outputStore) Commit(file encoder.File, s encoder.Segment) error {
 	o.a.note(entry)
 	delete(o.a.open, openSegment{o.progress.output.ID, s.Index})
 	o.a.tell(len(o.a.sealed.Segments), entry)
-	return o.a.publish(f.File, buckets)
+	return o.a.publish(final, buckets)
 }

@@ -55,12 +55,13 @@ var (
 // Capture is one running or ended capture. Its methods are safe for
 // concurrent use.
 type Capture struct {
-	id    string
-	spec  Spec
-	env   *Config
-	log   *slog.Logger
-	dir   string // <data>/captures/<id>
-	clock clock
+	id         string
+	spec       Spec
+	recipients []string // to whom the recording is encrypted; none: it is not
+	env        *Config
+	log        *slog.Logger
+	dir        string // <data>/captures/<id>
+	clock      clock
 
 	retention *storage.Retention // as decided at the start; nil: kept for ever
 

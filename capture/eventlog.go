@@ -4,19 +4,19 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"os"
 	"time"
 
 	"mixdown/joiner"
 	"mixdown/mixer/pcm"
 	"mixdown/storage"
+	"mixdown/storage/crypt"
 )
 
 // eventLog is the recording's events.jsonl while it grows: one JSON object a
 // line, in the order of the timeline.
 type eventLog struct {
 	clock clock
-	file  *os.File
+	file  randomFile
 	size  int64 // with what is buffered
 	buf   bytes.Buffer
 }
@@ -33,8 +33,8 @@ type event struct {
 	Row     *placedRow         `json:"row,omitempty"`
 }
 
-func openEventLog(file string, c clock) (*eventLog, error) {
-	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600)
+func openEventLog(file string, c clock, key *crypt.Key) (*eventLog, error) {
+	f, err := eventFile(file, key)
 	if err != nil {
 		return nil, fmt.Errorf("open the event log: %w", err)
 	}

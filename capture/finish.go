@@ -44,7 +44,7 @@ func (c *Capture) finish(ctx context.Context, cause error) error {
 	if err := c.persist(ctx, c.tellChanges); err != nil {
 		return err // the next start ends it again, from the journal
 	}
-	return c.journal.Remove()
+	return errors.Join(c.journal.Remove(), c.forget())
 }
 
 // release lets go of what an ended capture has no use for: its files and the

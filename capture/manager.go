@@ -3,7 +3,6 @@ package capture
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -35,9 +34,10 @@ type Config struct {
 
 	// Retain decides how long a new recording is kept, and refuses one that
 	// its storages cannot keep so; without a retention it is kept for ever.
-	Retain func(id string, spec Spec) (*storage.Retention, error)
-	Log    *slog.Logger
-	Fault  storage.Fault // of the journals' disk; for tests
+	Retain     func(id string, spec Spec) (*storage.Retention, error)
+	Encryption Encryption // of the recordings
+	Log        *slog.Logger
+	Fault      storage.Fault // of the journals' disk; for tests
 
 	// Admit says whether there is room for one more capture beside those that
 	// run; nil admits all. What it refuses was not started.
@@ -204,6 +204,10 @@ func (m *Manager) Start(id string, spec Spec) (*Capture, bool, error) {
 	if c, err := m.same(id, spec); c != nil || err != nil {
 		return c, false, err
 	}
+	to, err := m.config.Encryption.recipients(spec)
+	if err != nil {
+		return nil, false, err
+	}
 	keep, err := m.ask(id, spec)
 	if err != nil {
 		return nil, false, fmt.Errorf("start capture %s: %w", id, err)
@@ -222,7 +226,7 @@ func (m *Manager) Start(id string, spec Spec) (*Capture, bool, error) {
 			return nil, false, err
 		}
 	}
-	c, err := newCapture(&m.config, id, spec, keep)
+	c, err := newCapture(&m.config, id, spec, keep, to.Strings())
 	if err != nil {
 		return nil, false, fmt.Errorf("start capture %s: %w", id, err)
 	}
@@ -256,7 +260,12 @@ func (m *Manager) Count() (captures, streams int) {
 
 // Check says what is wrong with a spec, as Start would.
 func (m *Manager) Check(spec Spec) error {
-	return spec.withDefaults().check(slices.Sorted(maps.Keys(m.config.Systems)), m.config.Storages)
+	spec = spec.withDefaults()
+	if err := spec.check(slices.Sorted(maps.Keys(m.config.Systems)), m.config.Storages); err != nil {
+		return err
+	}
+	_, err := m.config.Encryption.recipients(spec)
+	return err
 }
 
 // same is the capture of an id, if there is one and it has the same spec.
@@ -354,46 +363,6 @@ func (m *Manager) List() []*Capture {
 // Flushed counts the fsyncs of all journals since the manager runs, and says
 // how long the last flush of all of them took.
 func (m *Manager) Flushed() (fsyncs int64, took time.Duration) { return m.config.flusher.flushed() }
-
-// differences names the fields in which two specs differ, by their JSON
-// names.
-func differences(a, b Spec) []string {
-	var names []string
-	fa, fb := flatten(a), flatten(b)
-	for k := range maps.Keys(fa) {
-		if fa[k] != fb[k] {
-			names = append(names, k)
-		}
-	}
-	for k := range maps.Keys(fb) {
-		if _, ok := fa[k]; !ok {
-			names = append(names, k)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
-func flatten(s Spec) map[string]string {
-	b, _ := json.Marshal(s) // plain values
-	var top any
-	_ = json.Unmarshal(b, &top)
-	out := map[string]string{}
-	var walk func(prefix string, v any)
-	walk = func(prefix string, v any) {
-		m, ok := v.(map[string]any)
-		if !ok {
-			leaf, _ := json.Marshal(v)
-			out[prefix] = string(leaf)
-			return
-		}
-		for k, sub := range m {
-			walk(strings.TrimPrefix(prefix+"."+k, "."), sub)
-		}
-	}
-	walk("", top)
-	return out
-}
 
 // folder is where a capture keeps its own files.
 func (config *Config) folder(id string) string { return filepath.Join(config.Dir, id) }

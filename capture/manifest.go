@@ -39,6 +39,8 @@ func (c *Capture) manifest() *storage.Manifest {
 		Ledger:   t.books(),
 		Quality:  t.qualities(),
 		Labels:   c.spec.Labels,
+
+		Encryption: t.archive.encryption.stored(),
 	}
 	if m.Labels == nil {
 		m.Labels = map[string]string{}
@@ -118,13 +120,17 @@ func (c *Capture) seal(state State) error {
 	if err != nil {
 		return err
 	}
-	sealed, err := c.env.Spool.Put(path.Join(c.Base(), storage.EventsName), events, buckets)
+	name, events, err := c.timeline.archive.document(storage.EventsName, events)
 	if err != nil {
-		return fmt.Errorf("store %s: %w", storage.EventsName, err)
+		return err
+	}
+	sealed, err := c.env.Spool.Put(path.Join(c.Base(), name), events, buckets)
+	if err != nil {
+		return fmt.Errorf("store %s: %w", name, err)
 	}
 	m := c.manifest()
 	m.State = string(state)
-	m.AppendFile(storage.EventsName, sealed)
+	m.AppendFile(name, sealed)
 	manifest, signature, err := storage.Seal(m, c.env.Key)
 	if err != nil {
 		return err

@@ -20,6 +20,7 @@ import (
 	"mixdown/mixer/pcm"
 	"mixdown/mixer/playout"
 	"mixdown/storage"
+	"mixdown/storage/crypt"
 )
 
 // ErrNoStreams is returned by Remix for a recording without the streams' own
@@ -103,6 +104,9 @@ func (r *remix) open() error {
 	if m.End == nil {
 		return errors.New("the recording has not ended")
 	}
+	if _, opens := r.browser.(*crypt.Ring); m.Encryption != nil && !opens {
+		return fmt.Errorf("the recording is %w: give the identity of one of its recipients", storage.ErrUnopened)
+	}
 	r.frames = pcm.Samples(m.End.Sub(m.Start.Time)+time.Microsecond) / pcm.FrameSize
 	r.files = map[string]*streamFile{}
 	for _, s := range m.Segments {
@@ -118,6 +122,13 @@ func (r *remix) open() error {
 		}
 		if f.output == s.Output {
 			f.segments, f.end = append(f.segments, s), s.StartSample+s.Samples
+		}
+	}
+	for key, f := range r.files {
+		if err := f.try(); errors.Is(err, storage.ErrUnopened) {
+			delete(r.files, key) // its key was destroyed: it is erased
+		} else if err != nil {
+			return err
 		}
 	}
 	if len(r.files) == 0 {
@@ -318,6 +329,15 @@ func (f *streamFile) next() error {
 		f.at, f.data, f.samples = f.start+heard, append(f.data[:0], p.Data...), p.Samples
 		return nil
 	}
+}
+
+// try opens the first segment to see whether it can be.
+func (f *streamFile) try() error {
+	file, _, err := f.r.browser.Open(f.r.ctx, path.Join(f.r.prefix, f.segments[0].Path))
+	if err != nil {
+		return err
+	}
+	return file.Close()
 }
 
 // open opens the next segment.

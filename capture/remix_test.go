@@ -71,19 +71,27 @@ func TestRemix(t *testing.T) {
 	})
 }
 
-func (h *house) remix(t *testing.T, mix capture.MixSpec) (frames []pcm.Frame) {
+func (h *house) remix(t *testing.T, mix capture.MixSpec) []pcm.Frame {
 	t.Helper()
-	var store encodertest.Store
-	if err := capture.Remix(context.Background(), h.local, "r/c1", mix, encoder.Config{Format: "wav"}, &store); err != nil {
+	var out frames
+	if err := capture.Remix(context.Background(), h.local, "r/c1", mix, encoder.Config{Format: "wav"}, &out); err != nil {
 		t.Fatal(err)
 	}
-	samples, err := encodertest.Decode(".wav", store.Bytes(1))
+	return out.all(t)
+}
+
+// frames keeps a mix in memory.
+type frames struct{ encodertest.Store }
+
+func (f *frames) all(t testing.TB) (all []pcm.Frame) {
+	t.Helper()
+	samples, err := encodertest.Decode(".wav", f.Bytes(1))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for len(samples) >= pcm.FrameSize {
-		frames = append(frames, pcm.Frame(samples[:pcm.FrameSize]))
+		all = append(all, pcm.Frame(samples[:pcm.FrameSize]))
 		samples = samples[pcm.FrameSize:]
 	}
-	return frames
+	return all
 }

@@ -21,6 +21,7 @@ import (
 type saved struct {
 	ID     string        `json:"id"`
 	Spec   Spec          `json:"spec"`
+	To     []string      `json:"recipients,omitempty"` // to whom the recording is encrypted
 	Start  time.Time     `json:"start"`
 	StopAt time.Duration `json:"stopAt,omitempty"`
 	State  State         `json:"state"`
@@ -34,15 +35,19 @@ type saved struct {
 	News    []news   `json:"news,omitempty"` // of an ended capture; a running one has its journal
 }
 
-const savedName = "capture.json"
+// Names in a capture's folder.
+const (
+	savedName   = "capture.json"
+	journalName = "journal"
+)
 
 // newCapture makes a capture that starts now.
-func newCapture(env *Config, id string, spec Spec, keep *storage.Retention) (*Capture, error) {
+func newCapture(env *Config, id string, spec Spec, keep *storage.Retention, recipients []string) (*Capture, error) {
 	dir := env.folder(id)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	c := assemble(env, saved{ID: id, Spec: spec, Start: time.Now().UTC().Round(time.Millisecond), State: Waiting, Retention: keep})
+	c := assemble(env, saved{ID: id, Spec: spec, Start: time.Now().UTC().Round(time.Millisecond), State: Waiting, Retention: keep, To: recipients})
 	if err := c.open(); err != nil {
 		return nil, err
 	}
@@ -71,6 +76,9 @@ func loadCapture(env *Config, id string) (*Capture, error) {
 	if s.State.Ended() {
 		close(c.done)
 		c.tellAgain(s.News)
+		if err := c.forget(); err != nil { // should the end have been cut short
+			c.log.Warn("what was left of an ended capture could not be removed", "err", err)
+		}
 		return c, nil
 	}
 	if s.State != Interrupted { // nobody had the time to say so
@@ -93,7 +101,7 @@ func loadCapture(env *Config, id string) (*Capture, error) {
 // assemble makes the parts of a capture that need no disk.
 func assemble(env *Config, s saved) *Capture {
 	c := &Capture{
-		id: s.ID, spec: s.Spec, retention: s.Retention, env: env, dir: env.folder(s.ID), clock: newClock(s.Start),
+		id: s.ID, spec: s.Spec, retention: s.Retention, recipients: s.To, env: env, dir: env.folder(s.ID), clock: newClock(s.Start),
 		log:   env.Log.With("capture", s.ID, "room", s.Spec.Room.RoomID),
 		inbox: &inbox{}, done: make(chan struct{}),
 	}
@@ -125,12 +133,23 @@ func (c *Capture) open() error {
 		return err
 	}
 	a.placed = c.env.placed
-	e, err := openEventLog(filepath.Join(c.dir, storage.EventsName), c.clock)
+	a.storages = c.Storages()
+	if err := a.encrypt(c.recipients, c.dir); err != nil {
+		return err
+	}
+	key, err := c.secret()
 	if err != nil {
 		return err
 	}
-	if c.journal, err = openJournal(filepath.Join(c.dir, "journal"), c.env.Fault); err != nil {
+	e, err := openEventLog(filepath.Join(c.dir, storage.EventsName), c.clock, key)
+	if err != nil {
+		return err
+	}
+	if c.journal, err = openJournal(filepath.Join(c.dir, journalName), c.env.Fault); err != nil {
 		return fmt.Errorf("journal: %w", err)
+	}
+	if key != nil {
+		c.journal.Encrypt(key.Journal())
 	}
 	c.keeper = &keeper{inbox: c.inbox, journal: c.journal, clock: c.clock}
 	if err := c.rebuild(a, e, math.MaxInt64); err != nil {
@@ -232,7 +251,7 @@ func (c *Capture) rejoin() error {
 func (c *Capture) save() error {
 	c.mu.Lock()
 	s := saved{ID: c.id, Spec: c.spec, Start: c.clock.start, StopAt: c.mu.stopAt, State: c.mu.state, Reason: c.mu.reason, End: c.mu.ended,
-		Retention: c.retention, Changes: c.mu.changes}
+		Retention: c.retention, To: c.recipients, Changes: c.mu.changes}
 	c.mu.Unlock()
 	if s.State.Ended() {
 		status := c.Status()

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"regexp"
@@ -18,6 +19,7 @@ type Spec struct {
 	Mix       MixSpec           `json:"mix,omitempty" doc:"What goes into the mix, and how loud."`
 	Record    []RecordSpec      `json:"record,omitempty" doc:"The files to write."`
 	Republish []RepublishSpec   `json:"republish,omitempty" doc:"The streams to publish the mix as."`
+	Encrypt   *EncryptSpec      `json:"encrypt,omitempty" doc:"Encrypt the recording. Without it the daemon's configuration decides."`
 	Limits    LimitSpec         `json:"limits,omitempty" doc:"When the capture ends by itself."`
 	Labels    map[string]string `json:"labels,omitempty" doc:"Kept with the recording; searchable."`
 	Retention RetentionSpec     `json:"retention,omitempty" doc:"How long the recording is kept; without it, as the configuration says."`
@@ -247,4 +249,44 @@ func HasLabel(labels map[string]string, want string) bool {
 	name, value, exact := strings.Cut(want, "=")
 	have, ok := labels[name]
 	return ok && (!exact || have == value)
+}
+
+// differences names the fields in which two specs differ, by their JSON
+// names.
+func differences(a, b Spec) []string {
+	var names []string
+	fa, fb := flatten(a), flatten(b)
+	for k := range maps.Keys(fa) {
+		if fa[k] != fb[k] {
+			names = append(names, k)
+		}
+	}
+	for k := range maps.Keys(fb) {
+		if _, ok := fa[k]; !ok {
+			names = append(names, k)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func flatten(s Spec) map[string]string {
+	b, _ := json.Marshal(s) // plain values
+	var top any
+	_ = json.Unmarshal(b, &top)
+	out := map[string]string{}
+	var walk func(prefix string, v any)
+	walk = func(prefix string, v any) {
+		m, ok := v.(map[string]any)
+		if !ok {
+			leaf, _ := json.Marshal(v)
+			out[prefix] = string(leaf)
+			return
+		}
+		for k, sub := range m {
+			walk(strings.TrimPrefix(prefix+"."+k, "."), sub)
+		}
+	}
+	walk("", top)
+	return out
 }

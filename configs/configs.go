@@ -32,6 +32,15 @@ type Config struct {
 	Webhooks  map[string]Webhook `yaml:"webhooks"`  // besides those set over REST
 	Capacity  Capacity           `yaml:"capacity"`  // when captures are refused
 	Network   Network            `yaml:"network"`   // where the daemon itself connects to
+
+	Encryption Encryption `yaml:"encryption"` // of recordings
+}
+
+// Encryption says to whom recordings are encrypted.
+type Encryption struct {
+	Recipients []string `yaml:"recipients"` // age public keys; every recording is encrypted to them
+	Required   bool     `yaml:"required"`   // a capture that would not be encrypted is refused
+	HostKey    string   `yaml:"hostKey"`    // file; empty: <data>/keys/host.key
 }
 
 // App identifies the embedded room service in its tokens. Both are made on
@@ -102,6 +111,8 @@ func Default() Config {
 		Events:   Events{Keep: 168 * time.Hour, MaxMiB: 1024},
 		Capacity: Capacity{CPU: 0.85, MaxCaptures: 5000},
 		Network:  Network{Allow: []string{}},
+
+		Encryption: Encryption{Recipients: []string{}},
 	}
 }
 

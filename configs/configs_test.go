@@ -38,7 +38,7 @@ func TestExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, typ := range []reflect.Type{reflect.TypeFor[configs.Config](), reflect.TypeFor[configs.App](), reflect.TypeFor[configs.Log](), reflect.TypeFor[configs.Storage](),
+	for _, typ := range []reflect.Type{reflect.TypeFor[configs.Config](), reflect.TypeFor[configs.App](), reflect.TypeFor[configs.Encryption](), reflect.TypeFor[configs.Log](), reflect.TypeFor[configs.Storage](),
 		reflect.TypeFor[configs.Events](), reflect.TypeFor[configs.Webhook](), reflect.TypeFor[configs.Retention](), reflect.TypeFor[configs.RetentionClass](), reflect.TypeFor[configs.Network]()} {
 		for i := range typ.NumField() {
 			if key := typ.Field(i).Tag.Get("yaml"); !strings.Contains(string(text), key+":") {

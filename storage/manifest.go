@@ -44,7 +44,8 @@ type Manifest struct {
 	Quality map[string]map[string]float64 `json:"quality"` // by Stream.Key: figures of the receiver
 	Labels  map[string]string             `json:"labels"`
 
-	Retention *Retention `json:"retention,omitempty"` // nil: kept for ever
+	Retention  *Retention  `json:"retention,omitempty"`  // nil: kept for ever
+	Encryption *Encryption `json:"encryption,omitempty"` // nil: in the clear
 
 	Sealed *SealMark `json:"sealed,omitempty"`
 }
@@ -83,6 +84,7 @@ type Output struct {
 	SegmentSeconds int      `json:"segmentSeconds"`
 	StreamID       string   `json:"streamID,omitempty"`
 	UserID         string   `json:"userID,omitempty"`
+	Key            string   `json:"key,omitempty"` // path of the key file that opens its segments; "" in the clear
 
 	// No kill and no power cut loses anything of the output before this
 	// sample of the recording, which is the instant DurableTo.

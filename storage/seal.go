@@ -39,17 +39,18 @@ func Seal(m *Manifest, key *Key) (manifest, signature []byte, err error) {
 	if err != nil || key == nil {
 		return manifest, nil, err
 	}
-	signature, err = note.Sign(&note.Note{Text: statement(m.ID, manifest, seal.Head)}, signer)
+	signature, err = note.Sign(&note.Note{Text: statement(ManifestFormat, m.ID, manifest, seal.Head)}, signer)
 	if err != nil {
 		return nil, nil, fmt.Errorf("sign manifest %s: %w", m.ID, err)
 	}
 	return manifest, signature, nil
 }
 
-// statement is the signed text: four lines.
-func statement(id string, manifest []byte, head string) string {
-	sum := sha256.Sum256(manifest)
-	return strings.Join([]string{ManifestFormat, id, hex.EncodeToString(sum[:]), head}, "\n") + "\n"
+// statement is the signed text: four lines. Content is the file's that is
+// signed.
+func statement(format, id string, content []byte, head string) string {
+	sum := sha256.Sum256(content)
+	return strings.Join([]string{format, id, hex.EncodeToString(sum[:]), head}, "\n") + "\n"
 }
 
 // errUnknownKey is returned by openSignature for a signature by none of the known keys.

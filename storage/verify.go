@@ -25,7 +25,8 @@ type VerifyOptions struct {
 	// off its end is missed. "" leaves that out.
 	Head string
 	// Probe opens an audio file and counts its samples; nil leaves that out.
-	// A file that is not audio of a whole form is an error.
+	// A file that is not audio of a whole form is an error; one that is
+	// encrypted and cannot be opened is ErrUnopened.
 	Probe func(path string, r io.ReadSeeker) (samples int64, err error)
 }
 
@@ -94,6 +95,8 @@ type verification struct {
 	report  Report
 	files   map[string]Object // what is there, by path; checked ones are taken out
 	open    []error           // what could not be checked
+
+	unopened int // encrypted segments that no key was there for
 }
 
 func (v *verification) run() error {
@@ -125,6 +128,8 @@ func (v *verification) run() error {
 	}
 	v.report.ID, v.report.Sealed = m.ID, m.Sealed != nil
 	v.signature(m, raw)
+	r := v.amendments(m, raw)
+	m = r.Manifest
 	v.structure(m)
 	for _, s := range m.Segments {
 		v.segment(m, s)
@@ -132,6 +137,7 @@ func (v *verification) run() error {
 	for _, d := range m.Files {
 		v.file(Problem{Segment: d.Path}, d.Bytes, d.SHA256, nil)
 	}
+	v.keyFiles(r)
 	v.unknown(m)
 	if err := v.ctx.Err(); err != nil {
 		return err
@@ -208,7 +214,7 @@ func (v *verification) signature(m *Manifest, raw []byte) {
 		v.found(ManifestName, "is signed but not sealed")
 		return
 	}
-	if text != statement(m.ID, raw, m.Sealed.Head) {
+	if text != statement(ManifestFormat, m.ID, raw, m.Sealed.Head) {
 		v.found(ManifestName, "is not what the signature signs: it was changed, or belongs to another recording")
 	}
 	if m.Sealed.KeyID != signedBy {

@@ -159,6 +159,10 @@ func (d *daemon) openCaptures() (err error) {
 	if err != nil {
 		return err
 	}
+	to, err := encryption(d.config)
+	if err != nil {
+		return err
+	}
 	names := []string{}
 	for name := range buckets {
 		names = append(names, name)
@@ -170,6 +174,7 @@ func (d *daemon) openCaptures() (err error) {
 		URL:     func() string { return "ws://" + loopback(d.inner.Addr()) + "/ws" },
 		Admit:   d.admit, Token: d.recorderToken, Key: key, Local: d.uploader.Drain, Events: reconsidering{d.events, d}, Log: d.log,
 		Elsewhere: d.elsewhere(), Try: try(buckets), Away: d.uploader.Away,
+		Encryption: to,
 	})
 	if err != nil {
 		return err

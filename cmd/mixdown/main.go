@@ -1,6 +1,6 @@
 // Mixdown captures rooms: it mixes what is said, publishes the mix and
 // records it in segments. This command is the daemon and everything one does
-// with it: serve, record, token, verify, remix, doctor, demo.
+// with it: serve, record, token, verify, remix, decrypt, doctor, demo.
 //
 // It alone reads flags and the environment, and wires the parts together.
 package main
@@ -54,6 +54,7 @@ type cli struct {
 	Verify     verifyCommand             `cmd:"" help:"Check one recording: exit 0 intact, 1 broken, 2 could not check."`
 	Keys       keysCommand               `cmd:"" help:"Print the public keys of recordings' signatures, or make a new key."`
 	Remix      remixCommand              `cmd:"" help:"Mix a recording again from its streams' own files."`
+	Decrypt    decryptCommand            `cmd:"" help:"Write an encrypted recording in the clear."`
 	Doctor     doctorCommand             `cmd:"" help:"Look for what would keep the daemon from recording."`
 	Completion kongcompletion.Completion `cmd:"" help:"Say how the shell completes commands and flags."`
 	Demo       demoCommand               `cmd:"" help:"Show the whole job in half a minute, offline."`

@@ -23,6 +23,7 @@ type remixCommand struct {
 	Exclude   []string           `help:"All but these streams or users." placeholder:"ID"`
 	Level     float64            `help:"Loudness to level speech to, in LUFS." placeholder:"LUFS"`
 	Mono      bool               `help:"One channel."`
+	Identity  string             `help:"File with the private key (age identity) of a recipient of an encrypted recording." placeholder:"FILE"`
 	Config    string             `help:"Configuration file, for the bucket's endpoint and keys." env:"MIXDOWN_CONFIG" placeholder:"FILE"`
 }
 
@@ -39,6 +40,13 @@ func (r *remixCommand) Run(ctx context.Context, p process) error {
 	b, prefix, _, err := (&verifyCommand{Recording: r.Recording}).open(c, p)
 	if err != nil {
 		return &exitError{exitUsage, err}
+	}
+	ring, err := unlock(ctx, b, prefix, r.Identity)
+	if err != nil {
+		return fmt.Errorf("remix: %w", err)
+	}
+	if ring != nil {
+		b = ring
 	}
 	mix := capture.MixSpec{Channels: 2, Gains: r.Gain, Include: r.Include, Exclude: r.Exclude, Level: r.Level}
 	if r.Mono {

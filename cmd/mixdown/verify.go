@@ -22,6 +22,7 @@ import (
 // verifyCommand is mixdown verify.
 type verifyCommand struct {
 	Recording string `arg:"" help:"Folder of the recording, or s3://BUCKET/PREFIX." placeholder:"PATH"`
+	Identity  string `help:"File with the private key (age identity) of a recipient: the audio of an encrypted recording is checked too." placeholder:"FILE"`
 	PublicKey string `help:"File with the public keys that may have signed it; default: the data folder's." placeholder:"FILE"`
 	Head      string `help:"Head of the chain that is known from elsewhere, as from the last segment.sealed event: it must be in the recording's." placeholder:"HEX"`
 	Config    string `help:"Configuration file, for the bucket's endpoint and keys." env:"MIXDOWN_CONFIG" placeholder:"FILE"`
@@ -44,7 +45,11 @@ func (v *verifyCommand) Run(ctx context.Context, p process) error {
 	if err != nil {
 		return &exitError{exitUsage, err}
 	}
-	report, err := storage.Verify(ctx, b, prefix, storage.VerifyOptions{PublicKeys: keys, Bucket: bucket, Head: v.Head, Probe: probe})
+	ring, err := unlock(ctx, b, prefix, v.Identity)
+	if err != nil {
+		return &exitError{exitUsage, fmt.Errorf("verify: could not check %s: %w", v.Recording, err)}
+	}
+	report, err := storage.Verify(ctx, b, prefix, storage.VerifyOptions{PublicKeys: keys, Bucket: bucket, Head: v.Head, Probe: ring.Probe(probe)})
 	for _, problem := range report.Problems {
 		fmt.Fprintf(p.stdout, "broken: %s\n", problem)
 	}
@@ -117,7 +122,11 @@ func (v *verifyCommand) keys(c configs.Config) ([]string, error) {
 	return keys, nil
 }
 
-// probe counts the samples of an audio file.
+// probe counts the samples of an audio file. The daemon has no key to open an
+// encrypted one.
 func probe(name string, r io.ReadSeeker) (int64, error) {
+	if path.Ext(name) == storage.EncryptedExt {
+		return 0, storage.ErrUnopened
+	}
 	return encoder.Samples(strings.TrimPrefix(path.Ext(name), "."), r)
 }
