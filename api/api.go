@@ -44,6 +44,7 @@ type Config struct {
 	Recordings map[string]storage.Browser                                    // by the name of their storage
 	Probe      func(path string, r io.ReadSeeker) (samples int64, err error) // opens audio files for verify
 	PublicKeys func() []string                                               // that recordings may be signed with, the present one first
+	TimeStamp  func(stamp []byte, sum [32]byte) (time.Time, string, error)   // checks time stamps
 	Uploads    func() map[string]storage.BucketStats
 	Pending    func(storage, prefix string) (files int, bytes int64) // what waits in the spool
 	Aside      func() (storage.Aside, error)                         // what the spool moved out of its way

@@ -168,7 +168,7 @@ func (s *server) verifyRecording(ctx context.Context, in *captureID) (*verifyOut
 			out.Body.Notes = append(out.Body.Notes, fmt.Sprintf("storage %s: not checked: %d files still wait in the spool", h.name, n))
 			continue
 		}
-		report, err := storage.Verify(ctx, h.Browser, base, storage.VerifyOptions{PublicKeys: s.PublicKeys(), Bucket: h.name, Probe: s.Probe})
+		report, err := storage.Verify(ctx, h.Browser, base, storage.VerifyOptions{PublicKeys: s.PublicKeys(), TimeStamp: s.TimeStamp, Bucket: h.name, Probe: s.Probe})
 		if err != nil {
 			return nil, h.problem(fmt.Errorf("verify recording %s: %w", in.ID, err))
 		}

@@ -41,6 +41,10 @@ func (c *Capture) finish(ctx context.Context, cause error) error {
 	}
 	c.tellSealed()
 	c.setState(outcome(cause, c.timeline), cause.Error())
+	select {
+	case c.env.sealed <- struct{}{}:
+	default:
+	}
 	if err := c.persist(ctx, c.tellChanges); err != nil {
 		return err // the next start ends it again, from the journal
 	}

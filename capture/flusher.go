@@ -97,3 +97,7 @@ func (c *Capture) records(do func(*keeper)) {
 	defer c.guard("journal")
 	do(c.keeper)
 }
+
+// Flushed counts the fsyncs of all journals since the manager runs, and says
+// how long the last flush of all of them took.
+func (m *Manager) Flushed() (fsyncs int64, took time.Duration) { return m.config.flusher.flushed() }

@@ -55,7 +55,12 @@ type Config struct {
 	// this machine.
 	Local func(ctx context.Context, prefix string, storages ...string) error
 
-	flusher *flusher // of the manager
+	// Stamp gets a time stamp of a SHA-256 from an authority; nil if there is
+	// none.
+	Stamp func(ctx context.Context, sum [32]byte) (stamp []byte, at time.Time, err error)
+
+	flusher *flusher      // of the manager
+	sealed  chan struct{} // says that a recording was sealed
 }
 
 // Errors of a [Manager].
@@ -92,7 +97,7 @@ func NewManager(config Config) (*Manager, error) {
 	if config.Events == nil {
 		config.Events = events.Discard
 	}
-	config.flusher = &flusher{}
+	config.flusher, config.sealed = &flusher{}, make(chan struct{}, 1)
 	m := &Manager{config: config, wake: make(chan struct{}, 1), captures: map[string]*Capture{}}
 	if err := os.MkdirAll(config.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the captures' folder: %w", err)
@@ -145,6 +150,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	defer wg.Wait()
 	defer m.close()
 	wg.Go(func() { m.config.flusher.run(ctx) })
+	wg.Go(func() { m.stamp(ctx) })
 	for {
 		select {
 		case <-ctx.Done():
@@ -359,10 +365,6 @@ func (m *Manager) List() []*Capture {
 	})
 	return all
 }
-
-// Flushed counts the fsyncs of all journals since the manager runs, and says
-// how long the last flush of all of them took.
-func (m *Manager) Flushed() (fsyncs int64, took time.Duration) { return m.config.flusher.flushed() }
 
 // folder is where a capture keeps its own files.
 func (config *Config) folder(id string) string { return filepath.Join(config.Dir, id) }

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"path"
 	"slices"
@@ -135,9 +136,7 @@ func (c *Capture) seal(state State) error {
 	if err != nil {
 		return err
 	}
-	c.mu.Lock()
-	c.mu.status.Sealed = m.Sealed
-	c.mu.Unlock()
+	c.sealedAs(m.Sealed, sha256.Sum256(manifest))
 	if _, err := c.env.Spool.Put(path.Join(c.Base(), storage.ManifestName), manifest, buckets); err != nil {
 		return fmt.Errorf("store the manifest: %w", err)
 	}

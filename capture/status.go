@@ -12,20 +12,21 @@ import (
 
 // Status is a capture as its callers see it.
 type Status struct {
-	ID      string            `json:"id"`
-	State   State             `json:"state"`
-	Reason  string            `json:"reason,omitempty" doc:"Why the state is what it is, when that is not obvious."`
-	Since   storage.Time      `json:"stateSince" doc:"When the state became what it is."`
-	Trouble string            `json:"trouble,omitempty" doc:"What an operator must mend; recording goes on."`
-	Start   storage.Time      `json:"start"`
-	End     *storage.Time     `json:"end"`
-	Spec                      // what was asked for, with defaults; without secrets
-	Users   []storage.User    `json:"users"`
-	Streams []StreamStatus    `json:"streams"`
-	Outputs []OutputStatus    `json:"outputs"`
-	Live    LiveStatus        `json:"live"`
-	Sealed  *storage.SealMark `json:"sealed,omitempty" doc:"When the recording was sealed, and the head of its chain."`
-	Seconds float64           `json:"seconds" doc:"Length of the recording so far, as far as it is safe on disk."`
+	ID        string            `json:"id"`
+	State     State             `json:"state"`
+	Reason    string            `json:"reason,omitempty" doc:"Why the state is what it is, when that is not obvious."`
+	Since     storage.Time      `json:"stateSince" doc:"When the state became what it is."`
+	Trouble   string            `json:"trouble,omitempty" doc:"What an operator must mend; recording goes on."`
+	Start     storage.Time      `json:"start"`
+	End       *storage.Time     `json:"end"`
+	Spec                        // what was asked for, with defaults; without secrets
+	Users     []storage.User    `json:"users"`
+	Streams   []StreamStatus    `json:"streams"`
+	Outputs   []OutputStatus    `json:"outputs"`
+	Live      LiveStatus        `json:"live"`
+	Sealed    *storage.SealMark `json:"sealed,omitempty" doc:"When the recording was sealed, and the head of its chain."`
+	TimeStamp *TimeStamp        `json:"timeStamp,omitempty" doc:"By when an authority has seen the sealed manifest, where one is configured."`
+	Seconds   float64           `json:"seconds" doc:"Length of the recording so far, as far as it is safe on disk."`
 }
 
 // StreamStatus is one stream of a capture.

@@ -27,6 +27,7 @@ type Config struct {
 	Debug     Debug              `yaml:"debug"`     // for who looks into the process
 	Log       Log                `yaml:"log"`       // to standard error
 	Storages  map[string]Storage `yaml:"storages"`  // besides "local", which always exists
+	Timestamp Timestamp          `yaml:"timestamp"` // of sealed recordings; empty: none
 	Retention Retention          `yaml:"retention"` // how long recordings are kept
 	Events    Events             `yaml:"events"`    // what the log of events keeps
 	Webhooks  map[string]Webhook `yaml:"webhooks"`  // besides those set over REST
@@ -67,6 +68,13 @@ type TLS struct {
 // Debug opens the process to who looks into it.
 type Debug struct {
 	Listen string `yaml:"listen"` // address of pprof, without any key; empty: none
+}
+
+// Timestamp names an authority that says when a recording was sealed (RFC
+// 3161).
+type Timestamp struct {
+	URL string `yaml:"url"`
+	CA  string `yaml:"ca"` // PEM file of the roots that its certificate must come from
 }
 
 // Log says what is logged, and how.
@@ -176,6 +184,9 @@ func (c Config) Validate() error {
 	}
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		bad("log.format", "%q is not one of text, json", c.Log.Format)
+	}
+	if u, err := url.Parse(c.Timestamp.URL); c.Timestamp.URL != "" && (err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https")) {
+		bad("timestamp.url", "%q is not an http or https URL", c.Timestamp.URL)
 	}
 	for name, s := range c.Storages {
 		key := "storages." + name

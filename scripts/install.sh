@@ -41,6 +41,8 @@ packages() {
 		program age age
 		program chromium chromium
 		program ffmpeg ffmpeg
+		program mkfs.ext4 e2fsprogs
+		program openssl openssl
 		program opusinfo opus-tools
 		program sox sox
 		library libsox-fmt-all

@@ -18,6 +18,7 @@ const ManifestFormat = "mixdown.recording/1"
 const (
 	ManifestName  = "manifest.json"
 	SignatureName = "manifest.json.sig"
+	TimeStampName = "manifest.json.tsr" // of a time stamping authority (RFC 3161), about manifest.json
 	EventsName    = "events.jsonl"
 )
 

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -44,6 +45,34 @@ func Seal(m *Manifest, key *Key) (manifest, signature []byte, err error) {
 		return nil, nil, fmt.Errorf("sign manifest %s: %w", m.ID, err)
 	}
 	return manifest, signature, nil
+}
+
+// timeStamp checks manifest.json.tsr, if there is one, against the manifest.
+func (v *verification) timeStamp(raw []byte) {
+	stamp, err := v.read(TimeStampName)
+	delete(v.files, TimeStampName)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return // few have one
+	case errors.Is(err, errTooLarge):
+		v.found(TimeStampName, err.Error())
+		return
+	case err != nil:
+		v.open = append(v.open, fmt.Errorf("read %s: %w", TimeStampName, err))
+		return
+	case v.options.TimeStamp == nil:
+		v.note("time stamp not checked")
+		return
+	}
+	at, note, err := v.options.TimeStamp(stamp, sha256.Sum256(raw))
+	if err != nil {
+		v.found(TimeStampName, "is no time stamp of this manifest: "+err.Error())
+		return
+	}
+	v.report.Stamped = at
+	if note != "" {
+		v.note("%s", note)
+	}
 }
 
 // statement is the signed text: four lines. Content is the file's that is

@@ -72,6 +72,8 @@ func ContentType(key string) string {
 		return "application/json"
 	case ".jsonl":
 		return "application/jsonl"
+	case ".tsr":
+		return "application/timestamp-reply"
 	case ".sig":
 		return "text/plain; charset=utf-8"
 	}

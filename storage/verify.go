@@ -24,6 +24,9 @@ type VerifyOptions struct {
 	// segment.sealed event: the chain must have had it, so that what was cut
 	// off its end is missed. "" leaves that out.
 	Head string
+	// TimeStamp checks a time stamp of a SHA-256 and says when it is of, and
+	// what limits that; nil leaves it out.
+	TimeStamp func(stamp []byte, sum [32]byte) (at time.Time, note string, err error)
 	// Probe opens an audio file and counts its samples; nil leaves that out.
 	// A file that is not audio of a whole form is an error; one that is
 	// encrypted and cannot be opened is ErrUnopened.
@@ -36,6 +39,7 @@ type Report struct {
 	Intact   bool      `json:"intact"` // everything was checked and nothing is wrong
 	Sealed   bool      `json:"sealed"`
 	SignedBy string    `json:"signedBy,omitempty"` // id of the known key that signed it
+	Stamped  time.Time `json:"stamped,omitzero"`   // when an authority saw the manifest
 	Segments int       `json:"segments"`           // that are whole
 	Bytes    int64     `json:"bytes"`
 	Problems []Problem `json:"problems"`
@@ -128,6 +132,7 @@ func (v *verification) run() error {
 	}
 	v.report.ID, v.report.Sealed = m.ID, m.Sealed != nil
 	v.signature(m, raw)
+	v.timeStamp(raw)
 	r := v.amendments(m, raw)
 	m = r.Manifest
 	v.structure(m)

@@ -34,7 +34,7 @@ func (v *verification) structure(m *Manifest) {
 		seen[s.Path] = true
 	}
 	for _, d := range m.Files {
-		if seen[d.Path] || d.Path == ManifestName || d.Path == SignatureName {
+		if seen[d.Path] || d.Path == ManifestName || d.Path == SignatureName || d.Path == TimeStampName {
 			v.found(d.Path, "is named twice in the manifest")
 		}
 		seen[d.Path] = true

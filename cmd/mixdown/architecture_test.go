@@ -40,6 +40,7 @@ func TestArrows(t *testing.T) {
 		{"mixdown/storage", "mixdown/", nil},
 		{"mixdown/storage", "github.com/", nil},
 		{"mixdown/storage", "filippo.io/", nil},
+		{"mixdown/storage/timestamp", "mixdown/", nil},
 		{"mixdown/storage/crypt", "mixdown/", []string{"mixdown/storage"}},
 		{"mixdown/joiner", "mixdown/", nil},
 		{"mixdown/joiner", "github.com/pion/webrtc", nil},

@@ -168,8 +168,13 @@ func (d *daemon) openCaptures() (err error) {
 		names = append(names, name)
 	}
 	d.openCapacity()
+	stamp, checkStamp, err := authority(d.config.Timestamp)
+	if err != nil {
+		return err
+	}
 	d.captures, err = capture.NewManager(capture.Config{
-		Dir: filepath.Join(d.config.Data, "captures"), Spool: d.spool, Storages: names,
+		Stamp: stamp,
+		Dir:   filepath.Join(d.config.Data, "captures"), Spool: d.spool, Storages: names,
 		Systems: map[string]joiner.System{"mixdown": native.New(native.Config{Engine: d.engine, Log: d.log})},
 		URL:     func() string { return "ws://" + loopback(d.inner.Addr()) + "/ws" },
 		Admit:   d.admit, Token: d.recorderToken, Key: key, Local: d.uploader.Drain, Events: reconsidering{d.events, d}, Log: d.log,
@@ -190,7 +195,7 @@ func (d *daemon) openCaptures() (err error) {
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	d.http = &http.Server{
 		Handler: d.handler(api.New(api.Config{
-			Captures: d.captures, Events: d.eventLog, Rooms: d.rooms, Rules: d.rules, Capacity: d.capacity, History: d.history, Recordings: browsers, Probe: probe, PublicKeys: key.PublicKeys,
+			Captures: d.captures, Events: d.eventLog, Rooms: d.rooms, Rules: d.rules, Capacity: d.capacity, History: d.history, Recordings: browsers, Probe: probe, PublicKeys: key.PublicKeys, TimeStamp: checkStamp,
 			Uploads: d.uploader.Stats, Pending: d.spool.Pending, Aside: d.spool.Aside, Space: d.space.Stats, Metrics: metrics, Ready: func() error { return nil }, Keys: keys, Secure: d.config.TLS != (configs.TLS{}), Version: version, Log: d.log,
 		})),
 		ReadHeaderTimeout: 10 * time.Second,

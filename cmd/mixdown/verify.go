@@ -25,6 +25,7 @@ type verifyCommand struct {
 	Identity  string `help:"File with the private key (age identity) of a recipient: the audio of an encrypted recording is checked too." placeholder:"FILE"`
 	PublicKey string `help:"File with the public keys that may have signed it; default: the data folder's." placeholder:"FILE"`
 	Head      string `help:"Head of the chain that is known from elsewhere, as from the last segment.sealed event: it must be in the recording's." placeholder:"HEX"`
+	TSACA     string `name:"tsa-ca" help:"PEM file with the roots that time stamps must come from; default: timestamp.ca." placeholder:"FILE"`
 	Config    string `help:"Configuration file, for the bucket's endpoint and keys." env:"MIXDOWN_CONFIG" placeholder:"FILE"`
 }
 
@@ -45,11 +46,18 @@ func (v *verifyCommand) Run(ctx context.Context, p process) error {
 	if err != nil {
 		return &exitError{exitUsage, err}
 	}
+	if v.TSACA == "" {
+		v.TSACA = c.Timestamp.CA
+	}
+	pool, err := roots(v.TSACA)
+	if err != nil {
+		return &exitError{exitUsage, err}
+	}
 	ring, err := unlock(ctx, b, prefix, v.Identity)
 	if err != nil {
 		return &exitError{exitUsage, fmt.Errorf("verify: could not check %s: %w", v.Recording, err)}
 	}
-	report, err := storage.Verify(ctx, b, prefix, storage.VerifyOptions{PublicKeys: keys, Bucket: bucket, Head: v.Head, Probe: ring.Probe(probe)})
+	report, err := storage.Verify(ctx, b, prefix, storage.VerifyOptions{PublicKeys: keys, Bucket: bucket, Head: v.Head, TimeStamp: checkStamps(pool), Probe: ring.Probe(probe)})
 	for _, problem := range report.Problems {
 		fmt.Fprintf(p.stdout, "broken: %s\n", problem)
 	}
@@ -61,6 +69,9 @@ func (v *verifyCommand) Run(ctx context.Context, p process) error {
 		return &exitError{exitFailed, fmt.Errorf("verify: broken: %d problems in recording %s", len(report.Problems), v.Recording)}
 	case err != nil:
 		return &exitError{exitUsage, fmt.Errorf("verify: could not check %s: %w", v.Recording, err)}
+	}
+	if !report.Stamped.IsZero() {
+		fmt.Fprintf(p.stdout, "time stamp: an authority had seen it by %s\n", storage.At(report.Stamped))
 	}
 	fmt.Fprintf(p.stdout, "verify: intact: recording %s, %d segments, %d bytes\n", report.ID, report.Segments, report.Bytes)
 	return nil
