@@ -28,6 +28,7 @@ import (
 	"mixdown/capture"
 	"mixdown/completeness"
 	"mixdown/events"
+	"mixdown/events/webhook"
 	"mixdown/rooms"
 	"mixdown/rules"
 	"mixdown/storage"
@@ -37,6 +38,7 @@ import (
 type Config struct {
 	Captures   *capture.Manager
 	Events     *events.Log
+	Webhooks   *webhook.Sender
 	Rooms      *rooms.Service
 	Rules      *rules.Engine
 	Capacity   *capacity.Meter
@@ -87,6 +89,7 @@ func New(c Config) http.Handler {
 	s.api.UseMiddleware(s.authorize)
 	s.captureRoutes()
 	s.eventRoutes()
+	s.webhookRoutes()
 	s.recordingRoutes()
 	s.spoolRoutes()
 	s.roomRoutes()

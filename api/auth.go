@@ -142,6 +142,9 @@ var operationRights = map[string]access.Right{
 	"get-spool":   access.Operate,
 	"make-token":  access.MintTokens,
 	"list-events": access.SeeEvents, "capture-events": access.SeeEvents,
+	"list-webhooks": access.SetWebhooks, "get-webhook": access.SetWebhooks, "put-webhook": access.SetWebhooks, "delete-webhook": access.SetWebhooks,
+	"rotate-webhook": access.SetWebhooks, "test-webhook": access.SetWebhooks,
+	"list-dead-letters": access.SetWebhooks, "resend-dead-letters": access.SetWebhooks, "resend-dead-letter": access.SetWebhooks,
 	"list-rules": access.SeeRules, "get-rule": access.SeeRules, "explain-rules": access.SeeRules,
 	"capacity":     access.Operate,
 	"completeness": access.SeeAudit, "completeness-page": access.SeeAudit,
@@ -154,5 +157,7 @@ var operationRights = map[string]access.Right{
 // concern what all rooms share.
 var wholeDaemon = map[string]bool{
 	"completeness": true, "completeness-page": true,
+	"list-webhooks": true, "get-webhook": true, "put-webhook": true, "delete-webhook": true, "rotate-webhook": true, "test-webhook": true,
+	"list-dead-letters": true, "resend-dead-letters": true, "resend-dead-letter": true,
 	"list-rules": true, "get-rule": true, "explain-rules": true, "put-rule": true, "delete-rule": true,
 }

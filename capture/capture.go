@@ -296,7 +296,7 @@ func (c *Capture) present() State {
 func (c *Capture) joined() { c.change(c.present(), "", Waiting, Reconnecting, Interrupted) }
 
 func (c *Capture) reconnecting(e joiner.StateChanged) {
-	if e.Err != nil && !errors.Is(e.Err, ErrStopped) {
+	if e.Err != nil && !errors.Is(e.Err, ErrStopped) && !errors.Is(e.Err, ErrShutdown) {
 		c.change(Reconnecting, e.Err.Error(), Waiting, Recording, Reconnecting, Interrupted)
 	}
 }

@@ -101,6 +101,14 @@ func (l *Log) Next(ctx context.Context, after uint64, limit int, f Filter) ([]*E
 	}
 }
 
+// Changed returns a channel that is closed when more can be read, or the log
+// has ended. Take it before reading.
+func (l *Log) Changed() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.changed
+}
+
 // Last is the number of the newest event that can be read.
 func (l *Log) Last() uint64 {
 	l.mu.Lock()

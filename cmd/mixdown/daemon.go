@@ -24,6 +24,7 @@ import (
 	"mixdown/completeness"
 	"mixdown/configs"
 	"mixdown/events"
+	"mixdown/events/webhook"
 	"mixdown/joiner"
 	"mixdown/joiner/native"
 	"mixdown/rooms"
@@ -59,6 +60,7 @@ type daemon struct {
 	space    *storage.Space
 	events   events.Publisher
 	eventLog *events.Log
+	webhooks *webhook.Sender
 	captures *capture.Manager
 	capacity *capacity.Meter
 	rules    *rules.Engine
@@ -196,6 +198,7 @@ func (d *daemon) openCaptures() (err error) {
 	d.http = &http.Server{
 		Handler: d.handler(api.New(api.Config{
 			Captures: d.captures, Events: d.eventLog, Rooms: d.rooms, Rules: d.rules, Capacity: d.capacity, History: d.history, Recordings: browsers, Probe: probe, PublicKeys: key.PublicKeys, TimeStamp: checkStamp,
+			Webhooks: d.webhooks,
 			Uploads: d.uploader.Stats, Pending: d.spool.Pending, Aside: d.spool.Aside, Space: d.space.Stats, Metrics: metrics, Ready: func() error { return nil }, Keys: keys, Secure: d.config.TLS != (configs.TLS{}), Version: version, Log: d.log,
 		})),
 		ReadHeaderTimeout: 10 * time.Second,
