@@ -135,7 +135,8 @@ func remoteAddr(r *http.Request) netip.Addr {
 // an admin; a test finds it.
 var operationRights = map[string]access.Right{
 	"put-capture": access.RunCaptures, "post-capture": access.RunCaptures, "stop-capture": access.RunCaptures,
-	"list-captures": access.SeeCaptures, "get-capture": access.SeeCaptures, "listen": access.Listen,
+	"patch-capture": access.RunCaptures, "pause-capture": access.RunCaptures, "resume-capture": access.RunCaptures,
+	"list-captures": access.SeeCaptures, "get-capture": access.SeeCaptures, "listen": access.Listen, "listen-ws": access.Listen,
 	"list-recordings": access.SeeRecordings, "get-recording": access.SeeRecordings, "verify-recording": access.SeeRecordings,
 	"get-file":   access.Play,
 	"list-rooms": access.SeeRooms, "get-room": access.SeeRooms, "kick-user": access.Moderate, "remove-stream": access.Moderate,

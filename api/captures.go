@@ -79,6 +79,8 @@ func (s *server) captureRoutes() {
 		Summary:   "Listen: the mix as never-ending Ogg Opus",
 		Responses: map[string]*huma.Response{"200": {Description: "Ogg Opus", Content: map[string]*huma.MediaType{"audio/ogg": {}}}},
 	}, s.listen)
+	s.liveWSRoute()
+	s.controlRoutes()
 }
 
 func (s *server) start(ctx context.Context, id string, spec capture.Spec) (*captureOutput, error) {

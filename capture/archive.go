@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path"
 	"strings"
@@ -53,16 +54,31 @@ type waiting struct {
 type progress struct {
 	output  storage.Output
 	index   int   // of the last sealed segment
-	end     int64 // sample at which it ends
+	end     int64 // sample at which it ends, or at which the output began
 	started bool  // a segment is sealed
+	gap     int64 // sample at which an open gap begins, -1 if there is none
+	reason  string
+	behind  int64 // sample at which the last closed gap ends
+	retired bool  // it was removed
+}
+
+// reached is the sample up to which nothing is missing.
+func (p *progress) reached() int64 {
+	if p.gap >= 0 || p.retired {
+		return math.MaxInt64
+	}
+	return max(p.end, p.behind)
 }
 
 // archiveLine is one line of the log.
 type archiveLine struct {
 	Output  *storage.Output  `json:"output,omitempty"` // an output begins
+	From    int64            `json:"from,omitempty"`   // at this sample
 	Sealed  *storage.Segment `json:"sealed,omitempty"`
 	Key     *storage.KeyFile `json:"key,omitempty"`
 	Buckets []string         `json:"buckets,omitempty"` // where the sealed segment or the key goes
+	Gap     *storage.Gap     `json:"gap,omitempty"`     // declared; without samples it begins
+	Retired string           `json:"retired,omitempty"` // an output that was removed
 }
 
 // openArchive reads the log of a recording, or starts it, and finishes what a
@@ -99,7 +115,13 @@ func (a *archive) load() error {
 			return err
 		}
 		if l.Output != nil {
-			a.outputs[l.Output.ID] = &progress{output: *l.Output}
+			a.outputs[l.Output.ID] = &progress{output: *l.Output, end: l.From, gap: -1}
+		}
+		if l.Gap != nil && a.outputs[l.Gap.Output] != nil {
+			a.noteGap(a.outputs[l.Gap.Output], *l.Gap)
+		}
+		if p := a.outputs[l.Retired]; p != nil {
+			p.retired = true
 		}
 		if l.Sealed != nil {
 			a.note(*l.Sealed)
@@ -141,25 +163,26 @@ func (a *archive) note(s storage.Segment) {
 	a.sealed.Segments = append(a.sealed.Segments, s)
 	p := a.outputs[s.Output]
 	if p == nil {
-		p = &progress{}
+		p = &progress{gap: -1}
 		a.outputs[s.Output] = p
 	}
 	p.started = true
 	p.index, p.end = s.Index, s.StartSample+s.Samples
 }
 
-// store gives an output its place in the archive.
-func (a *archive) store(o storage.Output, dir string) (*outputStore, error) {
+// store gives an output its place in the archive, from a sample on if it is
+// new.
+func (a *archive) store(o storage.Output, dir string, from int64) (*outputStore, error) {
 	ext, _ := encoder.Ext(o.Format)
 	if a.encryption.on() {
 		o.Key = keyOf(o).Path
 	}
 	if a.outputs[o.ID] == nil {
 		o = a.placed(o)
-		if err := a.write(archiveLine{Output: &o}); err != nil {
+		if err := a.write(archiveLine{Output: &o, From: from}); err != nil {
 			return nil, err
 		}
-		a.outputs[o.ID] = &progress{output: o}
+		a.outputs[o.ID] = &progress{output: o, end: from, gap: -1}
 	}
 	return &outputStore{a: a, progress: a.outputs[o.ID], dir: dir, ext: strings.TrimPrefix(ext, ".")}, nil
 }
@@ -226,7 +249,7 @@ func (a *archive) covers(checkpoint []byte) bool {
 		}
 	}
 	for _, p := range a.outputs {
-		if p.output.What != "streams" && p.end < s.Frame*pcm.FrameSize {
+		if p.output.What != "streams" && p.reached() < s.Frame*pcm.FrameSize {
 			return false
 		}
 	}

@@ -50,7 +50,7 @@ func newStage() *stage {
 var errCut = errors.New("the link is cut")
 
 // Connect implements joiner.System.
-func (s *stage) Connect(ctx context.Context, _ joiner.Login, room joiner.Room, _ *joiner.Publications) error {
+func (s *stage) Connect(ctx context.Context, _ joiner.Login, room joiner.Room, pubs *joiner.Publications) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	s.mu.Lock()
@@ -67,7 +67,7 @@ func (s *stage) Connect(ctx context.Context, _ joiner.Login, room joiner.Room, _
 	}
 	room.Event(joiner.StateChanged{State: joiner.Connected})
 	s.mu.Unlock()
-	<-ctx.Done()
+	s.follow(ctx, room, pubs)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.rooms, room)
@@ -75,6 +75,28 @@ func (s *stage) Connect(ctx context.Context, _ joiner.Login, room joiner.Room, _
 		delete(p.receivers, room)
 	}
 	return context.Cause(ctx)
+}
+
+// follow offers again what was not played, when it is asked for.
+func (s *stage) follow(ctx context.Context, room joiner.Room, pubs *joiner.Publications) {
+	offers := pubs.Offers()
+	for ctx.Err() == nil {
+		changed := pubs.Changed()
+		if n := pubs.Offers(); n != offers {
+			offers = n
+			s.mu.Lock()
+			for _, p := range s.players {
+				if p.receivers[room] == nil {
+					p.receivers[room] = room.Stream(p.stream)
+				}
+			}
+			s.mu.Unlock()
+		}
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		}
+	}
 }
 
 // link cuts the recorder's link or mends it.

@@ -26,6 +26,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mixdown/joiner"
@@ -56,7 +57,7 @@ var (
 // concurrent use.
 type Capture struct {
 	id         string
-	spec       Spec
+	spec       Spec     // as it was asked for; settings says what has become of it
 	recipients []string // to whom the recording is encrypted; none: it is not
 	env        *Config
 	log        *slog.Logger
@@ -70,6 +71,9 @@ type Capture struct {
 	recentNews []news // what was told last of who came and left; of Run
 	listed     listed // what the stored manifest says
 
+	acting   sync.Mutex // held by who changes settings
+	settings atomic.Pointer[settings]
+
 	inbox    *inbox
 	journal  *storage.Journal
 	keeper   *keeper
@@ -82,6 +86,7 @@ type Capture struct {
 	done   chan struct{}   // closed when Run has returned
 
 	changing sync.Mutex // held while the state changes and is told
+	saving   sync.Mutex // held while capture.json is written
 
 	mu struct {
 		sync.Mutex
@@ -95,6 +100,9 @@ type Capture struct {
 		status  Status    // of the last batch
 		trouble string    // what the operator must mend; empty when all is well
 		logged  time.Time // when that was logged
+
+		control   *control // the last change of settings, and its capture time
+		controlAt time.Duration
 	}
 }
 
@@ -161,7 +169,7 @@ func (c *Capture) loop(ctx context.Context, left <-chan error) error {
 		if cause := c.limit(); cause != nil {
 			return cause
 		}
-		timer.Reset(max(writeEvery/2, next-c.clock.now()))
+		timer.Reset(min(max(writeEvery/2, next-c.clock.now()), c.expire()))
 	}
 }
 
@@ -228,11 +236,11 @@ func (c *Capture) checkpoint(at time.Duration) error {
 
 // limit is the reason to end by itself, if there is one.
 func (c *Capture) limit() error {
-	now := c.clock.now()
+	now, limits := c.clock.now(), c.settings.Load().Limits
 	switch {
-	case now >= c.spec.Limits.max():
+	case now >= limits.max():
 		return errMaximum
-	case now-c.timeline.busy >= c.spec.Limits.idle():
+	case now-c.timeline.busy >= limits.idle():
 		return errIdle
 	}
 	return nil
@@ -283,25 +291,6 @@ func (c *Capture) login() joiner.Login {
 	}
 	return l
 }
-
-// present is the state of a capture that is in its room.
-func (c *Capture) present() State {
-	if c.room.heard.Load() {
-		return Recording
-	}
-	return Waiting
-}
-
-// joined and reconnecting follow the participant; heard follows the packets.
-func (c *Capture) joined() { c.change(c.present(), "", Waiting, Reconnecting, Interrupted) }
-
-func (c *Capture) reconnecting(e joiner.StateChanged) {
-	if e.Err != nil && !errors.Is(e.Err, ErrStopped) && !errors.Is(e.Err, ErrShutdown) {
-		c.change(Reconnecting, e.Err.Error(), Waiting, Recording, Reconnecting, Interrupted)
-	}
-}
-
-func (c *Capture) heard() { c.change(Recording, "", Waiting) }
 
 // setTrouble tells what is wrong now; nil takes it back. It is logged when it
 // begins, once a minute while it lasts, and when it is over.

@@ -165,7 +165,9 @@ func (c *Capture) Places() []string { return c.places("storage", "copy", "backup
 
 func (c *Capture) places(roles ...string) []string {
 	all := []string{}
-	for _, d := range c.env.destinations(c.spec) {
+	now, spec := c.settings.Load(), c.spec
+	spec.Record = slices.Concat(now.Record, now.Retired)
+	for _, d := range c.env.destinations(spec) {
 		if slices.Contains(roles, d.Role) {
 			all = append(all, d.Storage)
 		}

@@ -28,6 +28,9 @@ type event struct {
 	Type   string       `json:"type"`
 	Who    any          `json:"who,omitempty"`
 	Reason string       `json:"reason,omitempty"`
+	Actor  string       `json:"actor,omitempty"`
+
+	Settings *settings `json:"settings,omitempty"`
 
 	Figures map[string]float64 `json:"figures,omitempty"`
 	Row     *placedRow         `json:"row,omitempty"`
@@ -44,6 +47,16 @@ func openEventLog(file string, c clock, key *crypt.Key) (*eventLog, error) {
 // add notes an event at capture time at; who is what it is about.
 func (e *eventLog) add(at time.Duration, kind string, who any, reason string) {
 	e.note(at, event{Type: kind, Who: who, Reason: reason})
+}
+
+// control notes a change that takes effect at capture time at, and what is in
+// force from then on.
+func (e *eventLog) control(at time.Duration, c control) {
+	v := event{Type: c.Event, Reason: c.Reason, Actor: c.Actor, Settings: &c.Settings}
+	if c.Scope != nil && *c.Scope != (Scope{}) {
+		v.Who = c.Scope
+	}
+	e.note(at, v)
 }
 
 // figures notes how a stream stands.

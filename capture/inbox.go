@@ -22,6 +22,7 @@ const (
 	kindUserEnd   = 6 // a user left
 	kindLink      = 7 // the recorder's own link; Data is a linkState
 	kindAgain     = 8 // Stream is how many records follow that were there before the checkpoint
+	kindControl   = 9 // a change of the running capture; Data is a control
 )
 
 // linkState is the data of a kindLink record, as JSON.
@@ -45,14 +46,33 @@ type inbox struct {
 	spareArena   []byte
 }
 
-// packet adds one RTP packet of a stream. It allocates nothing once the
-// buffers have grown.
-func (b *inbox) packet(stream uint32, p *playout.Packet) {
+// packet adds one RTP packet of a stream if its gate is open, and says whether
+// the live mix may have it. It allocates nothing once the buffers have grown.
+func (b *inbox) packet(r *receiver, p *playout.Packet) (live bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if r.recorded.pass(p) {
+		start := len(b.arena)
+		b.arena = appendPacket(b.arena, p)
+		b.add(kindPacket, r.num, p.At, start)
+	}
+	return r.heard.pass(p)
+}
+
+// control adds a change and calls turn at its very time: no packet comes in
+// between.
+func (b *inbox) control(now func() time.Duration, c control, turn func(at time.Duration)) time.Duration {
+	data, _ := json.Marshal(c) // plain values
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	at := max(now(), b.last)
+	if turn != nil {
+		turn(at)
+	}
 	start := len(b.arena)
-	b.arena = appendPacket(b.arena, p)
-	b.add(kindPacket, stream, p.At, start)
+	b.arena = append(b.arena, data...)
+	b.add(kindControl, 0, at, start)
+	return at
 }
 
 func (b *inbox) report(stream uint32, r playout.Report) {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"mixdown/mixer/pcm"
 	"mixdown/storage"
 )
 
@@ -39,7 +40,8 @@ func (c *Capture) manifest() *storage.Manifest {
 		Segments: nonNil(t.archive.sealed.Segments),
 		Ledger:   t.books(),
 		Quality:  t.qualities(),
-		Labels:   c.spec.Labels,
+		Labels:   c.settings.Load().Labels,
+		Gaps:     t.archive.declared(t.frame * pcm.FrameSize),
 
 		Encryption: t.archive.encryption.stored(),
 	}

@@ -10,11 +10,10 @@ import (
 	"io"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"mixdown/encoder"
-	"mixdown/encoder/ogg"
-	"mixdown/encoder/opus"
 	"mixdown/joiner"
 	"mixdown/mixer"
 	"mixdown/mixer/pcm"
@@ -27,17 +26,22 @@ import (
 // files.
 var ErrNoStreams = errors.New("the recording holds no original streams (record what: streams, format: ogg)")
 
-// Remix mixes a recording again from its streams' own files, by another
-// [MixSpec] if wanted, into one file without end. With the parameters of the
-// capture the samples are those of the recorded mix, as long as no stream's
-// clock drift had to be corrected.
+// Remix mixes a recording again from its streams' own files into one file
+// without end. Everything that was changed while it was recorded changes again
+// at its time; what mix names is laid over it: gains of its own, more that is
+// left out, another level, other channels. With an empty mix the samples are
+// those of the recorded mix, as long as no stream's clock drift had to be
+// corrected. Pauses of single outputs are not in it, and one that skips is
+// silence.
 func Remix(ctx context.Context, b storage.Browser, prefix string, mix MixSpec, c encoder.Config, store encoder.Store) error {
-	setDefault(&mix.Channels, 2)
-	c.Channels = mix.Channels
 	r := &remix{ctx: ctx, browser: b, prefix: prefix, mix: mix}
 	if err := r.open(); err != nil {
 		return fmt.Errorf("remix %s: %w", prefix, err)
 	}
+	setDefault(&mix.Channels, r.at(0).Mix.Channels)
+	setDefault(&mix.Channels, 2)
+	setDefault(&mix.Level, r.at(0).Mix.Level)
+	c.Channels = mix.Channels
 	out, err := encoder.NewSegmenter(store, c)
 	if err != nil {
 		return err
@@ -50,7 +54,9 @@ func Remix(ctx context.Context, b storage.Browser, prefix string, mix MixSpec, c
 		}
 		return nil
 	}), mixer.Levelled())
+	r.at(0).beep(m, nil, 0)
 	for frame := int64(0); frame < r.frames && werr == nil && ctx.Err() == nil; frame++ {
+		r.turn(m, frame)
 		for _, s := range r.stays {
 			if err := s.feed(m, frame); err != nil {
 				return fmt.Errorf("remix %s: %w", prefix, err)
@@ -74,15 +80,16 @@ type remix struct {
 	prefix  string
 	mix     MixSpec
 	frames  int64
+	turns   []turn // what was changed while it was recorded; the first at frame 0
 	files   map[string]*streamFile
 	stays   []*stay
 }
 
 // stay is one stay of a stream in the room, as the event log tells it.
 type stay struct {
+	r      *remix
 	num    uint32
 	stream joiner.Stream
-	gain   float64
 	rows   []row
 	left   int64 // sample at which the stream left, -1 if it did not
 	file   *streamFile
@@ -153,11 +160,16 @@ func (r *remix) openEvents() error {
 			Type   string          `json:"type"`
 			Who    json.RawMessage `json:"who"`
 			Row    *placedRow      `json:"row"`
+
+			Settings *settings `json:"settings"`
 		}
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
 			return fmt.Errorf("events: %w", err)
 		}
 		var who joiner.Stream
+		if e.Settings != nil {
+			r.turns = append(r.turns, turn{Frame: e.Sample / pcm.FrameSize, Control: control{Settings: *e.Settings}})
+		}
 		switch e.Type {
 		case "stream.packets":
 			if err := json.Unmarshal(e.Who, &who); err != nil || e.Row == nil {
@@ -165,7 +177,7 @@ func (r *remix) openEvents() error {
 			}
 			s := stays[e.Row.Stay]
 			if s == nil {
-				s = &stay{num: e.Row.Stay, stream: who, left: -1, file: r.files[streamKey(who.User.ID, who.ID)]}
+				s = &stay{r: r, num: e.Row.Stay, stream: who, left: -1, file: r.files[streamKey(who.User.ID, who.ID)]}
 				stays[e.Row.Stay] = s
 			}
 			s.rows = append(s.rows, e.Row.row)
@@ -176,11 +188,17 @@ func (r *remix) openEvents() error {
 			}
 		}
 	}
+	if len(r.turns) == 0 || r.turns[0].Frame > 0 {
+		r.turns = slices.Insert(r.turns, 0, turn{})
+	}
+	for i := range r.turns {
+		now := &r.turns[i].Control.Settings
+		now.Mix = now.Mix.laid(r.mix)
+	}
 	for _, s := range stays {
 		if s.file == nil || !r.mix.wants(s.stream.ID, s.stream.User.ID, false) {
 			continue
 		}
-		s.gain = r.mix.gain(s.stream.ID, s.stream.User.ID)
 		slices.SortFunc(s.rows, func(a, b row) int { return int(a.Pos - b.Pos) })
 		last := s.rows[len(s.rows)-1]
 		for _, at := range left[streamKey(s.stream.User.ID, s.stream.ID)] {
@@ -246,111 +264,53 @@ func (s *stay) feed(m *mixer.Mixer, frame int64) error {
 // play brings the stay into the mix.
 func (s *stay) play(m *mixer.Mixer, frame int64) {
 	s.deep = playout.NewDeep(playout.DeepConfig{Start: frame})
-	id := inputName(streamRecord{Stream: s.stream}, s.num)
-	m.SetGain(id, s.gain)
-	m.AddInput(id, s.deep)
+	for _, t := range s.r.turns {
+		class := playout.Received
+		if now := &t.Control.Settings; now.paused(s.stream) || now.deaf() || s.unwritten(now) {
+			class = playout.Paused
+		} else if now.excluded(s.stream) {
+			class = playout.Excluded
+		}
+		s.deep.Cause(time.Duration(t.Frame)*pcm.FrameTime, class)
+	}
+	s.r.at(frame-1).fade(m, s.input(), s.stream)
+	m.AddInput(s.input(), s.deep)
+	s.r.at(frame).fade(m, s.input(), s.stream)
 	if s.left >= 0 {
 		s.deep.End(pcm.Duration(s.left))
 	}
 }
 
-// quietPacket is a packet without audio that stands for so many samples: a TOC
-// byte of CELT, or for long ones of SILK (RFC 6716, section 3.1).
-func quietPacket(samples int64) []byte {
-	switch samples {
-	case 1920:
-		return []byte{2 << 3}
-	case 2880:
-		return []byte{3 << 3}
-	}
-	if p := opus.Silence(int(samples), 1); p != nil {
-		return p[:1]
-	}
-	return opus.Silence(pcm.FrameSize, 1)[:1] // of an odd length: the next row sets the time right
+// input names the stay in the mix.
+func (s *stay) input() string { return inputName(streamRecord{Stream: s.stream}, s.num) }
+
+// unwritten says that the file that the stay is read from was paused.
+func (s *stay) unwritten(now *settings) bool {
+	id, _, _ := strings.Cut(s.file.output, "/")
+	return now.pause(Scope{Output: id}) != nil
 }
 
-// streamFile reads the packets of one stream's files in order.
-type streamFile struct {
-	r        *remix
-	output   string
-	segments []storage.Segment
-	end      int64 // sample at which the last one ends
-	reader   *ogg.Reader
-	current  io.Closer
-	start    int64 // sample of the capture at which the open file begins
-	at       int64 // sample of the capture at which the packet in hand begins
-	data     []byte
-	samples  int
+// at is what is in force at a frame.
+func (r *remix) at(frame int64) *settings {
+	now := &r.turns[0].Control.Settings
+	for i := range r.turns {
+		if r.turns[i].Frame <= frame {
+			now = &r.turns[i].Control.Settings
+		}
+	}
+	return now
 }
 
-// packet is the next packet of a row; first says that the row begins. It is
-// valid until the next call.
-func (f *streamFile) packet(r row, first bool) (payload []byte, samples int64, err error) {
-	if r.Quiet { // the file has silence there, by 20 ms
-		samples = (r.End - r.Pos) / int64(r.Packets)
-		return quietPacket(samples), samples, nil
+// turn lets changes take effect that are due at a frame, as the recording did.
+func (r *remix) turn(m *mixer.Mixer, frame int64) {
+	if frame == 0 || !slices.ContainsFunc(r.turns, func(t turn) bool { return t.Frame == frame }) {
+		return
 	}
-	if err := f.next(); err != nil {
-		return nil, 0, err
-	}
-	// A file holds a packet within 1.25 ms of its place, or up to 5 ms late
-	// behind an overlap; what lies before it fills a hole.
-	for first && f.at < r.Pos-pcm.Rate/400 {
-		if err := f.next(); err != nil {
-			return nil, 0, err
+	now := r.at(frame)
+	for _, s := range r.stays {
+		if s.deep != nil {
+			now.fade(m, s.input(), s.stream)
 		}
 	}
-	return f.data, int64(f.samples), nil
-}
-
-// next takes the next packet that counts.
-func (f *streamFile) next() error {
-	for {
-		if f.reader == nil {
-			if err := f.open(); err != nil {
-				return err
-			}
-		}
-		p, err := f.reader.Next()
-		if errors.Is(err, io.EOF) {
-			f.reader = nil
-			if err := f.current.Close(); err != nil {
-				return err
-			}
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		heard := p.Start - int64(f.reader.Head().PreSkip)
-		if heard < 0 {
-			continue // pre-roll
-		}
-		f.at, f.data, f.samples = f.start+heard, append(f.data[:0], p.Data...), p.Samples
-		return nil
-	}
-}
-
-// try opens the first segment to see whether it can be.
-func (f *streamFile) try() error {
-	file, _, err := f.r.browser.Open(f.r.ctx, path.Join(f.r.prefix, f.segments[0].Path))
-	if err != nil {
-		return err
-	}
-	return file.Close()
-}
-
-// open opens the next segment.
-func (f *streamFile) open() error {
-	if len(f.segments) == 0 {
-		return fmt.Errorf("its files end before its packets: %w", io.ErrUnexpectedEOF)
-	}
-	s := f.segments[0]
-	f.segments = f.segments[1:]
-	file, _, err := f.r.browser.Open(f.r.ctx, path.Join(f.r.prefix, s.Path))
-	if err != nil {
-		return err
-	}
-	f.current, f.reader, f.start = file, ogg.NewReader(file), s.StartSample
-	return nil
+	now.beep(m, r.at(frame-1), frame)
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"mixdown/joiner"
 	"mixdown/storage"
 )
 
@@ -30,6 +31,8 @@ type saved struct {
 	Status *Status       `json:"status,omitempty"` // of an ended capture
 
 	Retention *storage.Retention `json:"retention,omitempty"` // as decided at the start
+	Control   *control           `json:"control,omitempty"`   // the last change
+	ControlAt time.Duration      `json:"controlAt,omitempty"`
 	// What was told last, for the case that nobody heard it.
 	Changes []change `json:"changes,omitempty"`
 	News    []news   `json:"news,omitempty"` // of an ended capture; a running one has its journal
@@ -52,7 +55,7 @@ func newCapture(env *Config, id string, spec Spec, keep *storage.Retention, reci
 		return nil, err
 	}
 	c.mu.Lock()
-	c.noteLocked(Waiting, "")
+	c.noteLocked(Waiting, "", nil)
 	c.mu.Unlock()
 	if err := errors.Join(c.save(), c.saveManifest()); err != nil {
 		return nil, err
@@ -83,7 +86,7 @@ func loadCapture(env *Config, id string) (*Capture, error) {
 	}
 	if s.State != Interrupted { // nobody had the time to say so
 		c.mu.Lock()
-		c.noteLocked(Interrupted, "the daemon was restarted")
+		c.noteLocked(Interrupted, "the daemon was restarted", nil)
 		c.mu.Unlock()
 	}
 	if err := c.open(); err != nil {
@@ -100,6 +103,7 @@ func loadCapture(env *Config, id string) (*Capture, error) {
 
 // assemble makes the parts of a capture that need no disk.
 func assemble(env *Config, s saved) *Capture {
+	s.Spec = s.Spec.withDefaults() // it may be of an older daemon
 	c := &Capture{
 		id: s.ID, spec: s.Spec, retention: s.Retention, recipients: s.To, env: env, dir: env.folder(s.ID), clock: newClock(s.Start),
 		log:   env.Log.With("capture", s.ID, "room", s.Spec.Room.RoomID),
@@ -111,15 +115,21 @@ func assemble(env *Config, s saved) *Capture {
 	if n := len(s.Changes); n > 0 {
 		c.mu.since = s.Changes[n-1].At
 	}
+	c.mu.control, c.mu.controlAt = s.Control, s.ControlAt
+	now := settingsOf(s.Spec)
+	if s.Control != nil {
+		now = &s.Control.Settings
+	}
+	c.settings.Store(now)
 	c.mu.status = Status{
-		ID: s.ID, Start: storage.At(s.Start), Spec: s.Spec.Redacted(),
+		ID: s.ID, Start: storage.At(s.Start), Spec: now.over(s.Spec).Redacted(), Pauses: nonNil(now.Pauses),
 		Users: []storage.User{}, Streams: []StreamStatus{}, Outputs: []OutputStatus{},
 	}
 	if s.Status != nil {
 		c.mu.status = *s.Status
 	}
-	c.live = newLive(c.spec, c.id, c.clock, c.log)
-	c.room = &room{c: c, active: map[string]*receiver{}, confirmed: map[string]bool{}}
+	c.live = newLive(&c.settings, c.spec.Mix, c.id, c.clock, c.log)
+	c.room = &room{c: c, active: map[string]*receiver{}, confirmed: map[string]bool{}, declined: map[string]joiner.Stream{}}
 	return c
 }
 
@@ -232,15 +242,18 @@ func (c *Capture) rebuild(a *archive, e *eventLog, upTo time.Duration) error {
 // ended: they keep their receivers until the room says otherwise.
 func (c *Capture) rejoin() error {
 	t := c.timeline
+	c.inbox.last = max(t.applied, t.last)
+	c.restoreSettings()
+	c.live.change(c.settings.Load())
 	c.room.next = uint32(len(t.streams))
 	for _, s := range t.streams {
 		if !s.done && s.left < 0 {
 			rec := &receiver{c: c, num: s.num, stream: s.rec.Stream}
+			rec.move(c.settings.Load(), 0)
 			c.room.active[s.rec.Stream.ID] = rec
 			c.live.addStream(rec)
 		}
 	}
-	c.inbox.last = max(t.applied, t.last)
 	if t.linked {
 		c.inbox.event(kindLink, 0, c.inbox.last, json.RawMessage(linkDown))
 	}
@@ -249,9 +262,13 @@ func (c *Capture) rejoin() error {
 
 // save writes capture.json.
 func (c *Capture) save() error {
+	c.saving.Lock()
+	defer c.saving.Unlock()
 	c.mu.Lock()
-	s := saved{ID: c.id, Spec: c.spec, Start: c.clock.start, StopAt: c.mu.stopAt, State: c.mu.state, Reason: c.mu.reason, End: c.mu.ended,
-		Retention: c.retention, To: c.recipients, Changes: c.mu.changes}
+	s := saved{
+		ID: c.id, Spec: c.spec, Start: c.clock.start, StopAt: c.mu.stopAt, State: c.mu.state, Reason: c.mu.reason, End: c.mu.ended,
+		Retention: c.retention, To: c.recipients, Changes: c.mu.changes, Control: c.mu.control, ControlAt: c.mu.controlAt,
+	}
 	c.mu.Unlock()
 	if s.State.Ended() {
 		status := c.Status()

@@ -21,6 +21,7 @@ type room struct {
 	next      uint32 // number of the next new stream
 	active    map[string]*receiver
 	confirmed map[string]bool // named since the link was lost
+	declined  map[string]joiner.Stream
 
 	heard atomic.Bool // a packet has come
 }
@@ -49,6 +50,7 @@ func (r *room) Event(e joiner.Event) {
 	case joiner.StreamRemoved:
 		r.mu.Lock()
 		defer r.mu.Unlock()
+		delete(r.declined, e.StreamID)
 		r.remove(e.StreamID, e.Reason, at)
 	}
 }
@@ -66,6 +68,7 @@ func (r *room) state(e joiner.StateChanged, at time.Duration) {
 		r.settle(at)
 	} else {
 		clear(r.confirmed)
+		clear(r.declined) // they are offered again
 	}
 	r.mu.Unlock()
 	if up {
@@ -114,14 +117,18 @@ func (r *room) Stream(s joiner.Stream) joiner.Receiver {
 		}
 		r.remove(s.ID, "taken over", r.c.clock.now())
 	}
-	published := IsMix(s.ExtraInfo)
-	if !r.c.spec.Mix.wants(s.ID, s.User.ID, published) {
+	now := r.c.settings.Load()
+	if now.excluded(s) {
+		r.declined[s.ID] = s
 		return nil
 	}
+	delete(r.declined, s.ID)
+	at := r.c.clock.now()
 	rec := &receiver{c: r.c, num: r.next, stream: s}
+	rec.move(now, at)
 	r.next++
 	r.active[s.ID] = rec
-	r.c.inbox.event(kindStream, rec.num, r.c.clock.now(), streamRecord{s, published})
+	r.c.inbox.event(kindStream, rec.num, at, streamRecord{s, IsMix(s.ExtraInfo)})
 	r.c.live.addStream(rec)
 	return rec
 }
@@ -132,6 +139,14 @@ type receiver struct {
 	num    uint32
 	stream joiner.Stream
 	live   atomic.Pointer[playout.Live] // nil while nothing live is asked for
+
+	recorded, heard gate // the inbox's
+}
+
+// move sets the gates as the settings want them, from capture time at on.
+func (r *receiver) move(s *settings, at time.Duration) {
+	r.recorded.move(!s.recorded(r.stream), at)
+	r.heard.move(!s.heard(r.stream), at)
 }
 
 // Packet implements joiner.Receiver.
@@ -146,9 +161,9 @@ func (r *receiver) Packet(p *rtp.Packet, level uint8, at time.Time) {
 		Level:     level,
 		Payload:   p.Payload,
 	}
-	r.c.inbox.packet(r.num, &q)
+	live := r.c.inbox.packet(r, &q)
 	r.c.room.heard.Store(true)
-	if l := r.live.Load(); l != nil {
+	if l := r.live.Load(); l != nil && live {
 		l.Push(&q)
 	}
 }

@@ -21,6 +21,7 @@ type Spec struct {
 	Republish []RepublishSpec   `json:"republish,omitempty" doc:"The streams to publish the mix as."`
 	Encrypt   *EncryptSpec      `json:"encrypt,omitempty" doc:"Encrypt the recording. Without it the daemon's configuration decides."`
 	Limits    LimitSpec         `json:"limits,omitempty" doc:"When the capture ends by itself."`
+	Tone      ToneSpec          `json:"tone,omitempty" doc:"What sounds in a pause of mode tone."`
 	Labels    map[string]string `json:"labels,omitempty" doc:"Kept with the recording; searchable."`
 	Retention RetentionSpec     `json:"retention,omitempty" doc:"How long the recording is kept; without it, as the configuration says."`
 }
@@ -48,11 +49,15 @@ type MixSpec struct {
 	Include  []string           `json:"include,omitempty" doc:"Stream or user ids; empty means all."`
 	Exclude  []string           `json:"exclude,omitempty" doc:"Stream or user ids that are neither mixed nor recorded."`
 	Gains    map[string]float64 `json:"gains,omitempty" doc:"Gain in dB by stream or user id."`
+	Mute     []string           `json:"mute,omitempty" doc:"Stream or user ids that are in no mix, but go on in their own files."`
+	Solo     []string           `json:"solo,omitempty" doc:"Stream or user ids; while one of them is there, the mixes hear only those."`
+	RampMS   int                `json:"rampMs,omitempty" doc:"How long a change of a gain takes." default:"20" minimum:"0"`
 	Level    float64            `json:"level,omitempty" doc:"Loudness in LUFS to which speech in the mixes is levelled, as -23; 0 leaves it alone. The streams' own files are untouched." maximum:"0"`
 }
 
 // RecordSpec is one kind of file to write.
 type RecordSpec struct {
+	ID             string   `json:"id,omitempty" doc:"Names the output; made by the daemon if left out, as mix-ogg."`
 	What           string   `json:"what" enum:"mix,streams,dual" doc:"The mix; one file for each stream; or a mix with some on the left and the others on the right."`
 	Format         string   `json:"format,omitempty" enum:"ogg,wav,flac" default:"ogg"`
 	SegmentSeconds int      `json:"segmentSeconds,omitempty" doc:"Length of a segment." default:"60" minimum:"0"`
@@ -89,6 +94,7 @@ const (
 	defaultMixBitrate     = 64000
 	defaultMaxSeconds     = 14400
 	defaultIdleSeconds    = 300
+	defaultRampMS         = 20
 )
 
 // SpecError says what is wrong with a [Spec], field by field.
@@ -113,6 +119,13 @@ var (
 // withDefaults returns the spec with every omitted field set, so that two
 // bodies that mean the same compare equal.
 func (s Spec) withDefaults() Spec {
+	s = s.filled()
+	nameOutputs(s.Record, nil, nil)
+	return s
+}
+
+// filled is withDefaults but for the names of outputs.
+func (s Spec) filled() Spec {
 	setDefault(&s.Room.System, "mixdown")
 	setDefault(&s.User.UserID, defaultUserID)
 	setDefault(&s.User.UserName, "Recorder")
@@ -121,6 +134,11 @@ func (s Spec) withDefaults() Spec {
 		s.User.Hidden = &hidden
 	}
 	setDefault(&s.Mix.Channels, 2)
+	setDefault(&s.Mix.RampMS, defaultRampMS)
+	setDefault(&s.Tone.Hz, 440)
+	setDefault(&s.Tone.LevelDB, -30)
+	setDefault(&s.Tone.EveryMS, 2000)
+	setDefault(&s.Tone.LengthMS, 200)
 	s.Record = slices.Clone(s.Record)
 	for i := range s.Record {
 		r := &s.Record[i]
@@ -183,6 +201,12 @@ func (s Spec) check(systems, storages []string) error {
 		if r.SegmentSeconds < 1 || r.SegmentSeconds > 86400 {
 			add(at+"segmentSeconds", "must be 1 to 86400")
 		}
+		if r.ID != "" && r.number() == 0 {
+			add(at+"id", "%q is made by the daemon; leave it out", r.ID)
+		}
+		if slices.ContainsFunc(s.Record[:i], func(o RecordSpec) bool { return o.ID == r.ID && !o.same(r) }) {
+			add(at+"id", "%q is another output's", r.ID)
+		}
 		if r.Bitrate != 0 && (r.Bitrate < 6000 || r.Bitrate > 510000) {
 			add(at+"bitrate", "must be 6000 to 510000 bit/s")
 		}
@@ -201,21 +225,44 @@ func (s Spec) check(systems, storages []string) error {
 			add(at+"bitrate", "must be 6000 to 510000 bit/s")
 		}
 	}
-	for id, db := range s.Mix.Gains {
-		if db < -100 || db > 30 {
-			add("mix.gains."+id, "must be -100 to 30 dB")
-		}
-	}
-	if s.Mix.Level != 0 && (s.Mix.Level < -40 || s.Mix.Level > -5) {
-		add("mix.level", "must be -40 to -5 LUFS, or 0")
-	}
-	if s.Mix.Channels != 1 && s.Mix.Channels != 2 {
-		add("mix.channels", "must be 1 or 2")
-	}
+	s.Mix.check(add)
+	s.Tone.check(add)
 	if len(e.Problems) > 0 {
 		return &e
 	}
 	return nil
+}
+
+func (m MixSpec) check(add func(field, format string, args ...any)) {
+	for id, db := range m.Gains {
+		if db < -100 || db > 30 {
+			add("mix.gains."+id, "must be -100 to 30 dB")
+		}
+	}
+	if m.Level != 0 && (m.Level < -40 || m.Level > -5) {
+		add("mix.level", "must be -40 to -5 LUFS, or 0")
+	}
+	if m.Channels != 1 && m.Channels != 2 {
+		add("mix.channels", "must be 1 or 2")
+	}
+	if m.RampMS < 0 || m.RampMS > 60000 {
+		add("mix.rampMs", "must be 0 to 60000")
+	}
+}
+
+func (t ToneSpec) check(add func(field, format string, args ...any)) {
+	if t.Hz < 20 || t.Hz > 20000 {
+		add("tone.hz", "must be 20 to 20000")
+	}
+	if t.LevelDB < -80 || t.LevelDB > -6 {
+		add("tone.levelDb", "must be -80 to -6 dBFS")
+	}
+	if t.EveryMS < 100 || t.EveryMS > 600000 {
+		add("tone.everyMs", "must be 100 to 600000")
+	}
+	if t.LengthMS < 40 || 2*t.LengthMS > t.EveryMS {
+		add("tone.lengthMs", "must be 40 to half of everyMs")
+	}
 }
 
 // wants says whether a stream takes part in the capture: streams that a

@@ -19,7 +19,8 @@ type Status struct {
 	Trouble   string            `json:"trouble,omitempty" doc:"What an operator must mend; recording goes on."`
 	Start     storage.Time      `json:"start"`
 	End       *storage.Time     `json:"end"`
-	Spec                        // what was asked for, with defaults; without secrets
+	Spec                        // what was asked for, and changed since, with defaults; without secrets
+	Pauses    []Pause           `json:"pauses" doc:"What is paused now."`
 	Users     []storage.User    `json:"users"`
 	Streams   []StreamStatus    `json:"streams"`
 	Outputs   []OutputStatus    `json:"outputs"`
@@ -74,7 +75,7 @@ func (c *Capture) State() (State, string) {
 }
 
 // Label is a label that the capture was started with.
-func (c *Capture) Label(name string) string { return c.spec.Labels[name] }
+func (c *Capture) Label(name string) string { return c.settings.Load().Labels[name] }
 
 // Status is the capture as it was at the last batch, with its present state.
 func (c *Capture) Status() Status {
@@ -129,8 +130,9 @@ func (c *Capture) publishStatus(durable time.Duration) {
 	if t.active() {
 		t.busy = t.applied
 	}
+	now := c.settings.Load()
 	s := Status{
-		ID: c.id, Start: storage.At(c.clock.start), Spec: c.spec.Redacted(), Users: nonNil(slices.Clone(t.users)),
+		ID: c.id, Start: storage.At(c.clock.start), Spec: now.over(c.spec).Redacted(), Pauses: nonNil(now.Pauses), Users: nonNil(slices.Clone(t.users)),
 		Streams: t.streamStatus(), Outputs: t.outputStatus(), Live: c.live.status(), Seconds: durable.Seconds(),
 	}
 	c.mu.Lock()
@@ -139,6 +141,7 @@ func (c *Capture) publishStatus(durable time.Duration) {
 	if t.heard {
 		c.heard()
 	}
+	c.agree()
 }
 
 func (t *timeline) streamStatus() []StreamStatus {
@@ -193,11 +196,11 @@ func compareIDs(a, b string) int {
 
 func (l *live) status() LiveStatus {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	running := l.wanted > 0
-	l.mu.Unlock()
 	var dropped int64
-	for _, q := range l.queues {
-		dropped += q.Dropped()
+	for _, r := range l.relays {
+		dropped += r.queue.Dropped()
 	}
 	return LiveStatus{
 		Running:      running,
@@ -208,10 +211,12 @@ func (l *live) status() LiveStatus {
 	}
 }
 
+const redactedToken = "***"
+
 // Redacted is the spec without its secrets.
 func (s Spec) Redacted() Spec {
 	if s.Room.Token != "" {
-		s.Room.Token = "***"
+		s.Room.Token = redactedToken
 	}
 	return s
 }

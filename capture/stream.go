@@ -37,11 +37,21 @@ type stream struct {
 	drift   float64
 }
 
+// setup is how long a stream's media may take to come; what lasts longer is
+// the stream's silence.
+const setup = 2 * time.Second
+
 func newStream(t *timeline, num uint32, rec streamRecord, at time.Duration) *stream {
 	s := &stream{t: t, num: num, id: inputName(rec, num), rec: rec, joined: at, left: -1, first: -1}
 	s.deep = playout.NewDeep(playout.DeepConfig{Start: t.frame, Red: joiner.Red, Placed: s.placed})
-	if !t.linked {
-		s.deep.Cause(at, playout.Down)
+	class := t.class(s)
+	if class == playout.Paused || class == playout.Excluded {
+		s.deep.Announce(at) // no packet will tell
+	} else {
+		s.deep.Announce(at + setup)
+	}
+	if class != playout.Received {
+		s.deep.Cause(at, class)
 	}
 	s.stems = t.stemsOf(rec.Stream)
 	s.stems.stays++
@@ -63,8 +73,12 @@ func (s *stream) placed(p playout.Placed) {
 	if p.Pos < 0 {
 		return // sent before the capture began
 	}
-	s.t.fail(s.stems.write(p))
-	if len(s.stems.originals) > 0 && !s.row.goesOn(p) {
+	kept, err := s.stems.write(p)
+	s.t.fail(err)
+	if !kept {
+		return
+	}
+	if !s.row.goesOn(p) {
 		s.endRow()
 		s.row = row{Pos: p.Pos, Seq: p.Seq, Quiet: quiet(p)}
 	}

@@ -29,6 +29,8 @@ type change struct {
 	State  State     `json:"state"`
 	Reason string    `json:"reason,omitempty"`
 	At     time.Time `json:"at"`
+
+	Details map[string]any `json:"details,omitempty"` // of a pause
 }
 
 // setState is the one place where the state changes. A change is on disk
@@ -38,38 +40,43 @@ func (c *Capture) setState(s State, reason string) { c.change(s, reason, States(
 
 // change sets a state if the present one is among from. An ended capture stays
 // so.
-func (c *Capture) change(to State, reason string, from ...State) {
+func (c *Capture) change(to State, reason string, from ...State) { c.move(to, reason, nil, from...) }
+
+func (c *Capture) move(to State, reason string, details map[string]any, from ...State) bool {
 	c.changing.Lock()
 	defer c.changing.Unlock()
 	c.mu.Lock()
 	if c.mu.state.Ended() || (c.mu.state == to && c.mu.reason == reason) || !slices.Contains(from, c.mu.state) {
 		c.mu.Unlock()
-		return
+		return false
 	}
-	c.noteLocked(to, reason)
+	c.noteLocked(to, reason, details)
 	c.mu.Unlock()
 	c.log.Info("capture "+string(to), "reason", reason)
-	indicator := joiner.RecordingOff
-	if to == Recording {
-		indicator = joiner.RecordingOn
-	}
-	c.live.pubs.SetIndicator(indicator)
+	c.live.pubs.SetIndicator(indicators[to])
 	if to.inRoom() {
-		return
+		return true
 	}
 	if err := c.saveAndTell(); err != nil {
 		c.setTrouble(err)
 	}
+	return true
 }
 
-func (c *Capture) noteLocked(s State, reason string) {
+// indicators are what the room is told in each state.
+var indicators = map[State]joiner.Indicator{
+	Waiting: joiner.RecordingOff, Recording: joiner.RecordingOn, Paused: joiner.RecordingPaused, Reconnecting: joiner.RecordingOff,
+	Finalizing: joiner.RecordingOff, Complete: joiner.RecordingOff, Interrupted: joiner.RecordingOff, Failed: joiner.RecordingOff,
+}
+
+func (c *Capture) noteLocked(s State, reason string, details map[string]any) {
 	at := time.Now().UTC()
 	number := uint64(1)
 	if n := len(c.mu.changes); n > 0 {
 		number = c.mu.changes[n-1].Number + 1
 	}
 	c.mu.state, c.mu.reason, c.mu.since = s, reason, at
-	c.mu.changes = append(c.mu.changes, change{number, s, reason, at})
+	c.mu.changes = append(c.mu.changes, change{number, s, reason, at, details})
 	c.mu.changes = c.mu.changes[max(0, len(c.mu.changes)-maxChanges):]
 }
 
@@ -98,7 +105,7 @@ func (c *Capture) tellSaved() {
 	for _, ch := range due {
 		s := c.Status()
 		s.State, s.Reason, s.Since = ch.State, ch.Reason, storage.At(ch.At)
-		c.publish(events.Event{Type: "capture." + string(ch.State), Series: seriesState, Number: ch.Number, At: ch.At}, s, nil)
+		c.publish(events.Event{Type: "capture." + string(ch.State), Series: seriesState, Number: ch.Number, At: ch.At}, s, ch.Details)
 	}
 }
 

@@ -3,8 +3,6 @@ package capture
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
-	"slices"
 	"time"
 
 	"mixdown/mixer"
@@ -20,7 +18,9 @@ import (
 // It is used by one goroutine. The first error of an output spoils it; the
 // capture then makes a new one from the journal.
 type timeline struct {
-	spec    Spec
+	base    settings // in force before turns
+	turns   []turn   // changes around the present frame and after it, by frame
+	told    settings // in force when all turns are made
 	archive *archive
 	events  *eventLog
 	mix     *mixer.Mixer // nil without a recorded mix
@@ -41,26 +41,37 @@ type timeline struct {
 	news         []news        // who came and left lately
 	newsCount    uint64        // of all that ever happened
 	toldNews     uint64        // number of the last that was told in this life
+	controlled   time.Duration // when the last change takes effect
 	err          error
 }
 
-// openMixes opens an output for each distinct mix that the spec asks for.
+// openMixes opens the mixes that are recorded at the present frame.
 func (t *timeline) openMixes() error {
-	for _, o := range append(outputsOf(t.spec, "mix"), outputsOf(t.spec, "dual")...) {
-		m, err := newMixOutput(t, o)
-		if err != nil {
+	for _, o := range t.at(t.frame-1).plans("mix", "dual") {
+		if err := t.openMix(o); err != nil {
 			return err
 		}
-		if t.mix == nil {
-			t.mix = mixer.New(mixer.Config{Aligned: true, Level: t.spec.Mix.Level, First: t.frame})
-		}
-		opts := []mixer.Option{mixer.Levelled()}
-		if len(o.left) > 0 {
-			opts = append(opts, mixer.Dual(func(input string) bool { return t.named(input, o.left) }))
-		}
-		t.mix.AddOutput(m, opts...)
-		t.mixes = append(t.mixes, m)
 	}
+	return nil
+}
+
+// openMix opens one recorded mix; the first brings the mixer.
+func (t *timeline) openMix(o plan) error {
+	m, err := newMixOutput(t, o)
+	if err != nil {
+		return err
+	}
+	if t.mix == nil {
+		now := t.at(t.frame - 1)
+		t.mix = mixer.New(mixer.Config{Aligned: true, Level: now.Mix.Level, First: t.frame})
+		now.beep(t.mix, nil, t.frame)
+	}
+	opts := []mixer.Option{mixer.Levelled()}
+	if len(o.left) > 0 {
+		opts = append(opts, mixer.Dual(func(input string) bool { return t.named(input, o.left) }))
+	}
+	m.remove = t.mix.AddOutput(m, opts...)
+	t.mixes = append(t.mixes, m)
 	return nil
 }
 
@@ -68,7 +79,7 @@ func (t *timeline) openMixes() error {
 func (t *timeline) named(input string, list []string) bool {
 	for _, s := range t.streams {
 		if s.id == input {
-			return slices.Contains(list, s.rec.Stream.ID) || slices.Contains(list, s.rec.Stream.User.ID)
+			return names(list, s.rec.Stream)
 		}
 	}
 	return false
@@ -100,6 +111,8 @@ func (t *timeline) apply(r storage.Record) {
 		t.user(r.Kind == kindUser, at, r.Data)
 	case kindLink:
 		t.link(linkState(r.Data), at)
+	case kindControl:
+		t.control(at, r.Data)
 	}
 }
 
@@ -126,7 +139,7 @@ func (t *timeline) play(s *stream) {
 	if t.mix == nil {
 		return
 	}
-	t.mix.SetGain(s.id, t.spec.Mix.gain(s.rec.Stream.ID, s.rec.Stream.User.ID))
+	t.at(t.frame-1).fade(t.mix, s.id, s.rec.Stream)
 	t.mix.AddInput(s.id, s)
 }
 
@@ -153,19 +166,14 @@ func (t *timeline) link(state linkState, at time.Duration) {
 		return
 	}
 	t.linked = state == linkUp
-	class, name := playout.Down, "recorder.disconnected"
-	since := at
+	name, since := "recorder.disconnected", at
 	switch {
 	case t.linked:
-		class, name = playout.Received, "recorder.connected"
+		name = "recorder.connected"
 	case state == linkDead && at-t.newest > time.Second:
 		since = max(t.newest, at-noticed)
 	}
-	for _, s := range t.streams {
-		if !s.done {
-			s.deep.Cause(since, class)
-		}
-	}
+	t.account(max(since, t.controlled))
 	t.events.add(at, name, nil, "")
 }
 
@@ -173,6 +181,7 @@ func (t *timeline) link(state linkState, at time.Duration) {
 func (t *timeline) advance(limit int64) {
 	var frame pcm.Frame
 	for t.frame < limit && t.err == nil {
+		t.turn()
 		if t.mix != nil {
 			t.mix.Mix()
 		} else {
@@ -253,7 +262,7 @@ func (t *timeline) active() bool {
 // wrong since the last flush.
 func (t *timeline) flush() error {
 	for _, m := range t.mixes {
-		t.fail(m.segmenter.Flush())
+		t.fail(m.flush())
 	}
 	for _, s := range t.stems {
 		t.fail(s.flush())
@@ -268,7 +277,7 @@ func (t *timeline) close(end int64) error {
 		t.mix.Drain()
 	}
 	for _, m := range t.mixes {
-		t.fail(m.segmenter.Close())
+		t.fail(m.close())
 	}
 	for _, s := range t.streams {
 		s.endRow()
@@ -289,78 +298,6 @@ func (t *timeline) fail(err error) {
 }
 
 var errSpoiled = errors.New("an earlier error spoiled the timeline")
-
-// timelineSnapshot is the checkpoint of a timeline.
-type timelineSnapshot struct {
-	Frame     int64            `json:"frame"`
-	Applied   time.Duration    `json:"applied"`
-	Busy      time.Duration    `json:"busy"`
-	Heard     bool             `json:"heard"`
-	Newest    time.Duration    `json:"newest"`
-	Linked    bool             `json:"linked"`
-	Events    int64            `json:"events"`
-	News      []news           `json:"news,omitempty"`
-	NewsCount uint64           `json:"newsCount"`
-	Users     []storage.User   `json:"users"`
-	Streams   []streamSnapshot `json:"streams"`
-	Mix       []byte           `json:"mix,omitempty"`
-}
-
-func (t *timeline) snapshot() []byte {
-	s := timelineSnapshot{
-		Frame: t.frame, Applied: t.applied, Busy: t.busy, Heard: t.heard, Newest: t.newest, Linked: t.linked,
-		Events: t.events.size, News: t.news, NewsCount: t.newsCount, Users: t.users,
-	}
-	for _, st := range t.streams {
-		s.Streams = append(s.Streams, st.snapshot())
-	}
-	if t.mix != nil {
-		s.Mix = t.mix.Snapshot()
-	}
-	b, err := json.Marshal(s)
-	if err != nil {
-		panic("capture: snapshot: " + err.Error())
-	}
-	return b
-}
-
-// restoreTimeline makes a timeline from a checkpoint, or a new one from none.
-func restoreTimeline(spec Spec, a *archive, e *eventLog, checkpoint []byte) (*timeline, error) {
-	var s timelineSnapshot
-	if len(checkpoint) > 0 {
-		if err := json.Unmarshal(checkpoint, &s); err != nil {
-			return nil, fmt.Errorf("checkpoint: %w", err)
-		}
-	}
-	t := &timeline{
-		spec: spec, archive: a, events: e, stems: map[string]*stems{},
-		frame: s.Frame, applied: s.Applied, checkpointed: s.Applied, busy: s.Busy,
-		heard: s.Heard, newest: s.Newest, linked: s.Linked, users: s.Users, news: s.News, newsCount: s.NewsCount,
-	}
-	if err := e.truncate(s.Events); err != nil {
-		return nil, err
-	}
-	a.abandon()
-	if err := t.openMixes(); err != nil {
-		return nil, err
-	}
-	if t.mix != nil && len(s.Mix) > 0 {
-		if err := t.mix.Restore(s.Mix); err != nil {
-			return nil, fmt.Errorf("checkpoint: mix: %w", err)
-		}
-	}
-	for _, ss := range s.Streams {
-		st, err := restoreStream(t, ss)
-		if err != nil {
-			return nil, fmt.Errorf("checkpoint: stream %s: %w", ss.Record.Stream.ID, err)
-		}
-		t.streams = append(t.streams, st)
-		if !st.done {
-			t.play(st)
-		}
-	}
-	return t, nil
-}
 
 // replay applies what the journal kept after the checkpoint, with the same
 // batches as when it happened.

@@ -47,7 +47,8 @@ type Stream struct {
 // publishes what pubs asks for and returns when the connection is over. It
 // never retries. It tells the users and streams that are there at login before
 // CONNECTED, so that the [Participant] knows by then what went away since the
-// last connection. It wraps [ErrPermanent] when trying again is useless. When
+// last connection. When pubs.Offers rises it offers the streams that it does not
+// play to room again. It wraps [ErrPermanent] when trying again is useless. When
 // ctx ends it logs out properly and returns the context's cause. All its
 // goroutines have ended when it returns.
 type System interface {

@@ -9,14 +9,16 @@ import (
 	"github.com/pion/rtp"
 )
 
-// Publications is what a participant publishes, whichever connection exists
-// at the moment: its streams and the recording indicator. The capture fills
-// it, the [System] follows it. The zero value is ready; all methods may be
+// Publications is what a participant wants, whichever connection exists at the
+// moment: the streams that it publishes, the recording indicator, and to be
+// offered again what it did not play. The capture fills it, the [System]
+// follows it. The zero value is ready; all methods may be
 // called from any goroutine.
 type Publications struct {
 	mu        sync.Mutex
 	list      []*Publication
 	indicator Indicator
+	offers    int
 	changed   chan struct{}
 }
 
@@ -88,8 +90,25 @@ func (p *Publications) Indicator() Indicator {
 	return p.indicator
 }
 
+// OfferAgain asks the System to offer the streams that are there and not
+// played once more: the room's mind has changed.
+func (p *Publications) OfferAgain() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.offers++
+	p.notify()
+}
+
+// Offers is how often OfferAgain was called.
+func (p *Publications) Offers() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.offers
+}
+
 // Changed returns a channel that is closed at the next change of the list, of
-// a stream's extra info or of the indicator. Take it before reading them.
+// a stream's extra info, of the indicator or of Offers. Take it before reading
+// them.
 func (p *Publications) Changed() <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()

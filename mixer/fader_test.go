@@ -201,3 +201,45 @@ func TestNothingLeavesLate(t *testing.T) {
 		t.Error("the first frame after the standstill is heard")
 	}
 }
+
+// A fade takes its time in equal steps of dB, goes on from where another left
+// it, and where a snapshot left it.
+func TestFade(t *testing.T) {
+	m := mixer.New(mixer.Config{})
+	var out pcmtest.Sink
+	m.AddOutput(&out)
+	tone := pcmtest.Tone(997, 0.5)
+	m.AddInput("alice", tone)
+	mix(m, 10)
+	m.Fade("alice", -20, 400*time.Millisecond)
+	mix(m, 10)
+	saved := m.Snapshot()
+	mix(m, 20)
+	full := pcmtest.Level(out.Frames[5:8], 997)
+	for frame, want := range map[int]float64{16: -6, 26: -16, 35: -20} {
+		got := pcmtest.Level(out.Frames[frame-1:frame+2], 997) - full
+		if math.Abs(got-want) > 0.7 {
+			t.Errorf("frame %d is at %.2f dB, want %.0f", frame, got, want)
+		}
+	}
+	if g := pcmtest.Glitches(out.Frames[5:], 997); len(g) > 0 {
+		t.Errorf("it clicks: %v", g)
+	}
+	again := mixer.New(mixer.Config{})
+	if err := again.Restore(saved); err != nil {
+		t.Fatal(err)
+	}
+	var rest pcmtest.Sink
+	again.AddOutput(&rest)
+	again.SetGain("alice", -20)
+	replay := pcmtest.Tone(997, 0.5)
+	pcmtest.Collect(replay, 20)
+	again.AddInput("alice", replay)
+	mix(again, 20)
+	// The limiter holds the first 5 ms back; without it both are the same.
+	for i := 1; i < 20; i++ {
+		if rest.Frames[i] != out.Frames[20+i] {
+			t.Fatalf("frame %d after a restore differs", i)
+		}
+	}
+}

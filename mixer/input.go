@@ -14,6 +14,7 @@ type input struct {
 	ended  bool
 	played bool // frame holds what it said last
 
+	way          course
 	gain, target float32   // at the start and at the end of this frame
 	frame        pcm.Frame // as it was read, in the order of the inputs
 	silent       bool      // frame is all zero

@@ -12,7 +12,8 @@
 // outputs there are. The same inputs give the same samples, whatever the order
 // in which they were added. One speaker below the limiter's threshold passes
 // bit by bit; fifty at full scale, in phase, stay at or below -1 dBTP. Gains,
-// mutes, solos and removals take 20 ms and do not click. An input or output
+// mutes, solos and removals take 20 ms, or as long as [Mixer.Fade] is told, and
+// do not click. An input or output
 // that breaks, even by a panic, is taken out and reported, and the others do
 // not notice. Mix allocates nothing and logs nothing.
 //
@@ -112,8 +113,12 @@ func (m *Mixer) AddInput(id string, r pcm.Reader) {
 	in.connect(r)
 	m.recall(in)
 	m.inputs = slices.Insert(m.inputs, i, in)
-	m.aim()
-	in.gain = in.target
+	moving := in.way.Frames > 0 // by a snapshot
+	m.aim("", 0)
+	if !moving {
+		in.way = course{Gain: in.way.Goal, Goal: in.way.Goal}
+		in.steer()
+	}
 	if room := spurtsPerInput * len(m.inputs); cap(m.spurts) < room {
 		m.spurts = slices.Grow(m.spurts, room-len(m.spurts))
 	}
@@ -131,7 +136,7 @@ func (m *Mixer) RemoveInput(id string) {
 		m.leave(in)
 		m.forget(in)
 		m.inputs = slices.Delete(m.inputs, i, i+1)
-		m.aim()
+		m.aim("", 0)
 		m.regroup()
 	}
 }
@@ -269,7 +274,7 @@ func (m *Mixer) sweep() {
 	clear(m.leaving)
 	m.leaving = m.leaving[:0]
 	for _, in := range m.inputs {
-		in.gain = in.target
+		in.step()
 	}
 	if slices.ContainsFunc(m.inputs, ended) {
 		for _, in := range m.inputs {
@@ -278,7 +283,7 @@ func (m *Mixer) sweep() {
 			}
 		}
 		m.inputs = slices.DeleteFunc(m.inputs, ended)
-		m.aim()
+		m.aim("", 0)
 		changed = true
 	}
 	for _, b := range m.buses {

@@ -19,13 +19,15 @@ type snapshot struct {
 type heard struct {
 	Talk  talk
 	Level *leveller `json:",omitempty"`
+	Fader *course   `json:",omitempty"` // while it moves
 }
 
 // Snapshot is what the mixer has learned about its inputs, for a checkpoint:
 // who talks since when, what was not yet asked for by Spurts, and how far each
 // speaker is levelled. A mixer that restores it goes on with the same frame
-// number, the same talk spurts and the same gains. Faders and outputs are not
-// in it: they are their owner's to set again; nor is the limiter, which soon
+// number, the same talk spurts, the same levelling and the gains that move where
+// they were. Faders and outputs are not in it: they are their owner's to set
+// again, before the inputs are added; nor is the limiter, which soon
 // forgets anyway.
 func (m *Mixer) Snapshot() []byte {
 	m.mu.Lock()
@@ -35,7 +37,12 @@ func (m *Mixer) Snapshot() []byte {
 		s.Inputs[id] = h
 	}
 	for _, in := range m.inputs {
-		s.Inputs[in.id] = heard{in.talk, in.level}
+		h := heard{Talk: in.talk, Level: in.level}
+		if in.way.Frames > 0 {
+			c := in.way
+			h.Fader = &c
+		}
+		s.Inputs[in.id] = h
 	}
 	s.Dominant, s.Rival = m.nameOf(m.dominant, m.awaited.dominant), m.nameOf(m.rival, m.awaited.rival)
 	if m.rival == nil && s.Rival != "" {
@@ -83,6 +90,9 @@ type awaited struct {
 func (m *Mixer) recall(in *input) {
 	h, ok := m.restored[in.id]
 	delete(m.restored, in.id)
+	if h.Fader != nil {
+		in.way = *h.Fader
+	}
 	if ok {
 		in.talk = h.Talk
 		if m.awaited.dominant == in.id {

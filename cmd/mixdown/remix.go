@@ -48,7 +48,7 @@ func (r *remixCommand) Run(ctx context.Context, p process) error {
 	if ring != nil {
 		b = ring
 	}
-	mix := capture.MixSpec{Channels: 2, Gains: r.Gain, Include: r.Include, Exclude: r.Exclude, Level: r.Level}
+	mix := capture.MixSpec{Gains: r.Gain, Include: r.Include, Exclude: r.Exclude, Level: r.Level}
 	if r.Mono {
 		mix.Channels = 1
 	}

@@ -31,7 +31,9 @@ type connection struct {
 	keep    func(id string) // remembers the session
 
 	tasks      sync.WaitGroup
-	streams    map[string]bool // that the room was told of
+	streams    map[string]bool          // that the room was told of
+	unplayed   map[string]signal.Stream // of them, that it did not want
+	offers     int                      // how often they were offered again
 	player     *player
 	publishers map[*joiner.Publication]*publisher
 	published  map[string]<-chan struct{} // by stream ID: closed when its last publisher has ended
@@ -45,6 +47,8 @@ func (c *connection) serve(ctx context.Context) error {
 	work, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer c.wire.ws.CloseNow()
 	c.streams = make(map[string]bool)
+	c.unplayed = make(map[string]signal.Stream)
+	c.offers = c.pubs.Offers()
 	c.publishers = make(map[*joiner.Publication]*publisher)
 	c.published = make(map[string]<-chan struct{})
 	c.player = newPlayer(c.source, c.wire, c.log, stop)
@@ -123,6 +127,7 @@ func (c *connection) follow(ctx, work context.Context) error {
 	for {
 		changed := c.pubs.Changed()
 		c.publish(work)
+		c.offerAgain()
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)

@@ -109,9 +109,27 @@ func (c *connection) streamsAdded(streams []signal.Stream) {
 		c.streams[s.StreamID] = true
 		if r := c.room.Stream(stream(s)); r != nil {
 			wishes = append(wishes, wish{s.StreamID, r})
+		} else {
+			c.unplayed[s.StreamID] = s
 		}
 	}
 	c.player.play(wishes)
+}
+
+// offerAgain offers what the room did not want, when it asks for that.
+func (c *connection) offerAgain() {
+	n := c.pubs.Offers()
+	if n == c.offers {
+		return
+	}
+	c.offers = n
+	var again []signal.Stream
+	for id, s := range c.unplayed {
+		again = append(again, s)
+		delete(c.streams, id)
+	}
+	clear(c.unplayed)
+	c.streamsAdded(again)
 }
 
 func (c *connection) streamsRemoved(streams []signal.Stream, extendedData string) {
@@ -121,6 +139,7 @@ func (c *connection) streamsRemoved(streams []signal.Stream, extendedData string
 			continue
 		}
 		delete(c.streams, s.StreamID)
+		delete(c.unplayed, s.StreamID)
 		c.player.end(s.StreamID)
 		c.room.Event(joiner.StreamRemoved{StreamID: s.StreamID, Reason: reason})
 	}

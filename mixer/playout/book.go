@@ -1,6 +1,10 @@
 package playout
 
-import "math"
+import (
+	"math"
+
+	"mixdown/mixer/pcm"
+)
 
 // book keeps the ledger of a stream and the causes it was told.
 type book struct {
@@ -11,6 +15,9 @@ type book struct {
 	until  int64  // position of the end
 	causes []mark // by position
 	held   []span // read, but nobody knows yet why it is missing
+
+	announced bool
+	since     int64 // position of the announcement
 }
 
 // mark says that a cause holds from a position on.
@@ -24,6 +31,7 @@ type span struct{ pos, n int64 }
 const (
 	heldMax   = 64
 	causesMax = 1024
+	hideFade  = pcm.FrameSize // before a cause that hides, and after it
 )
 
 // hides tells whether a cause keeps what was received out of the recording.
@@ -97,8 +105,10 @@ func (b *book) hidden(pos, end int64) bool {
 	return hides(class) && until >= end
 }
 
-// enter counts samples that are being read, and silences what is hidden.
+// enter counts samples that are being read, and silences what is hidden; what
+// lies beside it fades.
 func (b *book) enter(pos int64, class Class, samples [][2]float32) {
+	b.fade(pos, samples)
 	for len(samples) > 0 {
 		cause, until := b.at(pos)
 		n := min(int64(len(samples)), until-pos)
@@ -109,15 +119,39 @@ func (b *book) enter(pos int64, class Class, samples [][2]float32) {
 		samples = samples[n:]
 		pos += n
 	}
-	for len(b.causes) > 1 && b.causes[1].pos <= pos {
+	for len(b.causes) > 1 && b.causes[1].pos+hideFade <= pos {
 		b.causes = b.causes[:copy(b.causes, b.causes[1:])]
+	}
+}
+
+// fade lets sound out in the 20 ms before it is hidden and in again in those
+// after it: what is cut off clicks.
+func (b *book) fade(pos int64, samples [][2]float32) {
+	before := Received
+	for _, m := range b.causes {
+		out := hides(m.class) && !hides(before)
+		if out || hides(before) && !hides(m.class) {
+			from := m.pos
+			if out {
+				from -= hideFade
+			}
+			for i := max(from-pos, 0); i < min(from+hideFade-pos, int64(len(samples))); i++ {
+				gain := float32(pos+i-from) / hideFade
+				if out {
+					gain = 1 - gain
+				}
+				samples[i][0] *= gain
+				samples[i][1] *= gain
+			}
+		}
+		before = m.class
 	}
 }
 
 func (b *book) count(pos, n int64, class, cause Class) {
 	switch {
 	case class == absent:
-	case hides(cause):
+	case hides(cause) || cause == Muted:
 		b.ledger[cause] += n
 	case class != pending && class != Lost && class != Stalled && class != DTX:
 		b.ledger[class] += n

@@ -253,12 +253,21 @@ func (d *Deep) Report(r Report) {
 // Cause says that from capture time at on, whatever is missing is missing
 // because of c: it counts as c instead of lost, stalled or DTX. Received ends
 // it. While c is Paused or Excluded nothing is rendered or told to Placed, and
-// all counts as c. A cause from before Frame still explains a gap that has
-// not ended.
+// all counts as c; what is heard before and after it fades over 20 ms. While c
+// is Muted all counts as c too, but is rendered and told. A cause from before
+// Frame still explains a gap that has not ended.
 func (d *Deep) Cause(at time.Duration, c Class) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.book.cause(samplesAt(at), c)
+}
+
+// Announce says that the stream is there from position at on: the ledger begins
+// there, or with the first packet if that belongs before.
+func (d *Deep) Announce(at time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.book.announced, d.book.since = true, samplesAt(at)
 }
 
 // End says that the stream left: at position at, rounded up to a frame,
@@ -324,7 +333,8 @@ func (d *Deep) Ledger() Ledger {
 	return d.book.total()
 }
 
-// First is the position of the first packet, once its frame is being read.
+// First is the position of the first packet, or of the announcement before it,
+// once its frame is being read.
 func (d *Deep) First() (pos int64, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -299,7 +299,8 @@ func TestDeepExplainsAGapInRetrospect(t *testing.T) {
 	}
 }
 
-// Nothing of an excluded stretch is heard or kept, to the sample.
+// Nothing of an excluded stretch is heard or kept, to the sample; beside it the
+// sound fades over 20 ms.
 func TestDeepHidesWhatIsPausedOrExcluded(t *testing.T) {
 	for _, class := range []playout.Class{playout.Paused, playout.Excluded} {
 		r := record(stream(tone64(t, 300), 0, 1, 1))
@@ -313,8 +314,11 @@ func TestDeepHidesWhatIsPausedOrExcluded(t *testing.T) {
 				t.Fatalf("%v: sample %d sounds", class, i)
 			}
 		}
-		if loudest(got[from-200:from]) < -20 || loudest(got[until+960:until+1200]) < -20 {
+		if loudest(got[from-1200:from-960]) < -20 || loudest(got[until+960:until+1200]) < -20 {
 			t.Errorf("%v: silence outside", class)
+		}
+		if got := loudest(got[from-20 : from]); got > -40 {
+			t.Errorf("%v: the sound does not fade out, but is at %.1f dB", class, got)
 		}
 		for _, p := range r.placed {
 			if p.Pos >= from && p.Pos < until {
@@ -324,5 +328,49 @@ func TestDeepHidesWhatIsPausedOrExcluded(t *testing.T) {
 		if l := r.d.Ledger(); l[class] != until-from || l[playout.Received] != 300*pcm.FrameSize-(until-from) {
 			t.Errorf("%v: ledger %v", class, l)
 		}
+	}
+}
+
+// What is muted is counted as such and rendered all the same.
+func TestDeepCountsWhatIsMuted(t *testing.T) {
+	r := record(stream(tone64(t, 300), 0, 1, 1))
+	r.d.Cause(2*time.Second, playout.Muted)
+	r.d.Cause(4*time.Second, playout.Received)
+	r.read(t, 300)
+	if l := r.d.Ledger(); l[playout.Muted] != 2*pcm.Rate || l[playout.Received] != 4*pcm.Rate {
+		t.Errorf("ledger %v", l)
+	}
+	if got := r.samples()[3*pcm.Rate:][:200]; loudest(got) < -20 || len(r.placed) != 300 {
+		t.Errorf("a muted stream is at %.1f dB, %d packets placed", loudest(got), len(r.placed))
+	}
+}
+
+// A stream that was announced has a ledger from then on, packets or none.
+func TestDeepCountsFromTheAnnouncement(t *testing.T) {
+	silent := record(nil)
+	silent.d.Announce(1005 * time.Millisecond)
+	silent.d.Cause(3*time.Second, playout.Paused)
+	silent.d.Cause(4*time.Second, playout.Received)
+	silent.d.End(6 * time.Second)
+	silent.read(t, 300)
+	if l := silent.d.Ledger(); l[playout.Paused] != pcm.Rate || l.Span() != pcm.Samples(4995*time.Millisecond) {
+		t.Errorf("without a packet: %v", l)
+	}
+	late := record(stream(tone64(t, 100), 2*time.Second, 1, 1))
+	late.d.Announce(time.Second)
+	late.read(t, 80)
+	again, err := playout.RestoreDeep(playout.DeepConfig{}, late.d.Snapshot())
+	if err != nil {
+		t.Fatal(err)
+	}
+	late.read(t, 200)
+	if l := late.d.Ledger(); l[playout.Stalled] != pcm.Rate || l[playout.Received] != 2*pcm.Rate {
+		t.Errorf("with packets a second later: %v", l)
+	}
+	for again.Frame() < 200 {
+		_ = again.Skip()
+	}
+	if got := again.Ledger(); got != late.d.Ledger() {
+		t.Errorf("after a restore %v, want %v", got, late.d.Ledger())
 	}
 }

@@ -46,7 +46,7 @@ const (
 	Recovered              // decoded from a retransmission, FEC or RED
 	Concealed              // lost, bridged by concealment (at most 100 ms after the last packet)
 	DTX                    // the sender sent nothing because there was nothing to say
-	Muted                  // the publisher was muted
+	Muted                  // the publisher was muted, or the stream was taken out of the mixes
 	Paused                 // the capture was paused
 	Excluded               // the stream was excluded from the capture
 	Stalled                // the source delivered nothing and did not say why

@@ -167,6 +167,14 @@ func (d *Deep) resolve(e *epoch, p *entry, pos int64) {
 // silence fills n samples of a gap before p, which is nil if it has not come.
 func (d *Deep) silence(n int, e *epoch, p *entry, pos int64) {
 	class := pending
+	if b := &d.book; !b.begun && b.announced && d.end+int64(n) > b.since {
+		if wait := int(b.since - d.end); wait > 0 {
+			clear(d.tape.extend(wait, absent))
+			d.end += int64(wait)
+			n -= wait
+		}
+		b.begun, b.first = true, d.end
+	}
 	switch {
 	case !d.book.begun:
 		class = absent

@@ -8,8 +8,9 @@ import (
 	"math"
 )
 
-// snapshotVersion is the first byte of a snapshot. Version 1 knew no redundancy.
-const snapshotVersion = 2
+// snapshotVersion is the first byte of a snapshot. Version 1 knew no redundancy,
+// version 2 no announcement.
+const snapshotVersion = 3
 
 // errSnapshot tells that bytes are no whole snapshot of this version.
 var errSnapshot = errors.New("malformed snapshot")
@@ -17,10 +18,10 @@ var errSnapshot = errors.New("malformed snapshot")
 // codec walks over the state of a Deep in one order for both directions:
 // what it visits is written to buf, or read from it. Numbers are varints.
 type codec struct {
-	buf  []byte
-	read bool
-	bad  bool
-	old  bool // of version 1
+	buf     []byte
+	read    bool
+	bad     bool
+	version byte
 }
 
 func number[T ~int | ~int64 | ~uint8 | ~uint16 | ~uint32](c *codec, v *T) {
@@ -104,7 +105,7 @@ func list[T any](c *codec, v *[]T, limit int, visit func(*T)) {
 func (d *Deep) Snapshot() []byte {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	c := &codec{buf: []byte{snapshotVersion}}
+	c := &codec{buf: []byte{snapshotVersion}, version: snapshotVersion}
 	d.visit(c)
 	return c.buf
 }
@@ -121,7 +122,7 @@ func RestoreDeep(cfg DeepConfig, snapshot []byte) (*Deep, error) {
 		return nil, fmt.Errorf("restore playout: snapshot of version %d: %w", snapshot[0], errSnapshot)
 	}
 	d := NewDeep(cfg)
-	c := &codec{buf: snapshot[1:], read: true, old: snapshot[0] == 1}
+	c := &codec{buf: snapshot[1:], read: true, version: snapshot[0]}
 	d.visit(c)
 	if c.bad || len(c.buf) > 0 || !d.sane() {
 		return nil, fmt.Errorf("restore playout: %w", errSnapshot)
@@ -147,7 +148,7 @@ func (d *Deep) sane() bool {
 	}
 	r := &d.res
 	return sum == d.tape.n && sum < tapeMax && d.length > 0 && d.length <= 5760 &&
-		(d.line != nil || !d.spurt && !d.book.begun) &&
+		(d.line != nil || !d.spurt) &&
 		r.filled >= taps && r.filled <= 3*taps && r.at >= behind && r.at <= r.filled+1 &&
 		r.frac < unit && r.step > unit-unit/100 && r.step < unit+unit/100
 }
@@ -295,7 +296,7 @@ func (c *codec) epoch(e *epoch) {
 		number(c, &(*p).level)
 		c.flag(&(*p).top)
 		c.flag(&(*p).resent)
-		if !c.old {
+		if c.version > 1 {
 			c.flag(&(*p).copied)
 		}
 		c.bytes(&(*p).payload)
@@ -310,6 +311,10 @@ func (c *codec) book(b *book) {
 	c.flag(&b.begun)
 	c.flag(&b.ended)
 	number(c, &b.until)
+	if c.version > 2 {
+		c.flag(&b.announced)
+		number(c, &b.since)
+	}
 	list(c, &b.causes, causesMax, func(m *mark) {
 		number(c, &m.pos)
 		if number(c, &m.class); m.class >= classes {

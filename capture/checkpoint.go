@@ -1,0 +1,95 @@
+package capture
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"mixdown/storage"
+)
+
+// timelineSnapshot is the checkpoint of a timeline.
+type timelineSnapshot struct {
+	Frame   int64            `json:"frame"`
+	Applied time.Duration    `json:"applied"`
+	Busy    time.Duration    `json:"busy"`
+	Heard   bool             `json:"heard"`
+	Newest  time.Duration    `json:"newest"`
+	Linked  bool             `json:"linked"`
+	Events  int64            `json:"events"`
+	Users   []storage.User   `json:"users"`
+	Streams []streamSnapshot `json:"streams"`
+	Mix     []byte           `json:"mix,omitempty"`
+
+	News       []news        `json:"news,omitempty"`
+	NewsCount  uint64        `json:"newsCount"`
+	Base       *settings     `json:"base,omitempty"`
+	Turns      []turn        `json:"turns,omitempty"`
+	Controlled time.Duration `json:"controlled,omitempty"`
+}
+
+func (t *timeline) snapshot() []byte {
+	s := timelineSnapshot{
+		Frame: t.frame, Applied: t.applied, Busy: t.busy, Heard: t.heard, Newest: t.newest, Linked: t.linked,
+		Events: t.events.size, Users: t.users,
+		News: t.news, NewsCount: t.newsCount, Base: &t.base, Turns: t.turns, Controlled: t.controlled,
+	}
+	for _, st := range t.streams {
+		s.Streams = append(s.Streams, st.snapshot())
+	}
+	if t.mix != nil {
+		s.Mix = t.mix.Snapshot()
+	}
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic("capture: snapshot: " + err.Error())
+	}
+	return b
+}
+
+// restoreTimeline makes a timeline from a checkpoint, or a new one from none.
+func restoreTimeline(spec Spec, a *archive, e *eventLog, checkpoint []byte) (*timeline, error) {
+	var s timelineSnapshot
+	if len(checkpoint) > 0 {
+		if err := json.Unmarshal(checkpoint, &s); err != nil {
+			return nil, fmt.Errorf("checkpoint: %w", err)
+		}
+	}
+	if s.Base == nil {
+		s.Base = settingsOf(spec)
+	}
+	t := &timeline{
+		base: *s.Base, turns: s.Turns, told: *s.Base, controlled: s.Controlled, archive: a, events: e, stems: map[string]*stems{},
+		frame: s.Frame, applied: s.Applied, checkpointed: s.Applied, busy: s.Busy,
+		heard: s.Heard, newest: s.Newest, linked: s.Linked, users: s.Users, news: s.News, newsCount: s.NewsCount,
+	}
+	if n := len(t.turns); n > 0 {
+		t.told = t.turns[n-1].Control.Settings
+	}
+	if err := e.truncate(s.Events); err != nil {
+		return nil, err
+	}
+	if len(checkpoint) == 0 {
+		t.events.control(0, control{Event: eventStarted, Settings: t.told})
+	}
+	a.abandon()
+	if err := t.openMixes(); err != nil {
+		return nil, err
+	}
+	if t.mix != nil && len(s.Mix) > 0 {
+		if err := t.mix.Restore(s.Mix); err != nil {
+			return nil, fmt.Errorf("checkpoint: mix: %w", err)
+		}
+	}
+	for _, ss := range s.Streams {
+		st, err := restoreStream(t, ss)
+		if err != nil {
+			return nil, fmt.Errorf("checkpoint: stream %s: %w", ss.Record.Stream.ID, err)
+		}
+		t.streams = append(t.streams, st)
+		if !st.done {
+			t.play(st)
+		}
+	}
+	return t, nil
+}
