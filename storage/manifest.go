@@ -48,7 +48,8 @@ type Manifest struct {
 	Retention  *Retention  `json:"retention,omitempty"`  // nil: kept for ever
 	Encryption *Encryption `json:"encryption,omitempty"` // nil: in the clear
 
-	Sealed *SealMark `json:"sealed,omitempty"`
+	Rebuilt *Rebuilt  `json:"rebuilt,omitempty"` // nil: made by the capture itself
+	Sealed  *SealMark `json:"sealed,omitempty"`
 }
 
 // Retention is how long a recording is kept, as decided at its start. What

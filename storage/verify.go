@@ -133,6 +133,12 @@ func (v *verification) run() error {
 	v.report.ID, v.report.Sealed = m.ID, m.Sealed != nil
 	v.signature(m, raw)
 	v.timeStamp(raw)
+	if m.Rebuilt != nil {
+		v.note("the manifest was rebuilt %s from %s: it proves nothing about what was changed, or went missing, before", m.Rebuilt.At, m.Rebuilt.From)
+		for _, left := range m.Rebuilt.Left {
+			v.note("left out when it was rebuilt: %s", left)
+		}
+	}
 	r := v.amendments(m, raw)
 	m = r.Manifest
 	v.structure(m)

@@ -122,7 +122,7 @@ func (v *verification) ledgers(m *Manifest) {
 	streams := make(map[string]Stream)
 	for _, s := range m.Streams {
 		streams[s.Key()] = s
-		if _, ok := m.Ledger[s.Key()]; !ok && m.Sealed != nil {
+		if _, ok := m.Ledger[s.Key()]; !ok && m.Sealed != nil && m.Rebuilt == nil {
 			v.found(ManifestName, fmt.Sprintf("stream %s has no ledger", s.Key()))
 		}
 	}
@@ -143,7 +143,7 @@ func (v *verification) ledgers(m *Manifest) {
 			v.found(ManifestName, fmt.Sprintf("ledger of %s: the classes add up to %d ms, not to its span of %d ms", key, l.Sum(), span))
 			continue
 		}
-		if m.Sealed == nil || len(s.Joins) == 0 || s.Joins[len(s.Joins)-1].Leave == nil {
+		if m.Sealed == nil || m.Rebuilt != nil || len(s.Joins) == 0 || s.Joins[len(s.Joins)-1].Leave == nil {
 			continue
 		}
 		stay := s.Joins[len(s.Joins)-1].Leave.Sub(s.Joins[0].Join.Time)

@@ -52,6 +52,7 @@ type cli struct {
 	Record     recordCommand             `cmd:"" help:"Capture a room through a running daemon."`
 	Token      tokenCommand              `cmd:"" help:"Print a room login token."`
 	Verify     verifyCommand             `cmd:"" help:"Check one recording: exit 0 intact, 1 broken, 2 could not check."`
+	Rebuild    rebuildCommand            `cmd:"" help:"Make the manifest of a recording again from its segments."`
 	Keys       keysCommand               `cmd:"" help:"Print the public keys of recordings' signatures, or make a new key."`
 	Remix      remixCommand              `cmd:"" help:"Mix a recording again from its streams' own files."`
 	Decrypt    decryptCommand            `cmd:"" help:"Write an encrypted recording in the clear."`
