@@ -56,6 +56,7 @@ type cli struct {
 	Keys       keysCommand               `cmd:"" help:"Print the public keys of recordings' signatures, or make a new key."`
 	Remix      remixCommand              `cmd:"" help:"Mix a recording again from its streams' own files."`
 	Decrypt    decryptCommand            `cmd:"" help:"Write an encrypted recording in the clear."`
+	Erase      eraseCommand              `cmd:"" help:"Erase a user's voice from an encrypted recording: destroy its keys, make the mix anew."`
 	Doctor     doctorCommand             `cmd:"" help:"Look for what would keep the daemon from recording."`
 	Completion kongcompletion.Completion `cmd:"" help:"Say how the shell completes commands and flags."`
 	Demo       demoCommand               `cmd:"" help:"Show the whole job in half a minute, offline."`

@@ -58,6 +58,17 @@ func Open(dir string) (*Bucket, error) {
 	return &Bucket{root: root}, nil
 }
 
+// Attach opens a bucket that another process may be writing to.
+func Attach(dir string) (*Bucket, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open bucket: %w", err)
+	}
+	b := &Bucket{root: root}
+	b.tmp.Store(uint64(os.Getpid()) << 32) // names that the other one does not take
+	return b, nil
+}
+
 // Close releases the folder.
 func (b *Bucket) Close() error { return b.root.Close() }
 
