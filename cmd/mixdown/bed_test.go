@@ -263,11 +263,15 @@ func minter(data string) func(user string) (string, error) {
 		if err := json.Unmarshal(b, &app); err != nil {
 			return "", err
 		}
-		now := time.Now()
-		return token.Make(app.Secret, token.Claims{
-			AppID: app.AppID, UserID: user, Login: true, Publish: true, Created: now, Expires: now.Add(time.Hour),
-		})
+		return mintFor(app.Secret, app.AppID, user)
 	}
+}
+
+func mintFor(secret string, app uint32, user string) (string, error) {
+	now := time.Now()
+	return token.Make(secret, token.Claims{
+		AppID: app, UserID: user, Login: true, Publish: true, Created: now, Expires: now.Add(time.Hour),
+	})
 }
 
 // command runs the program in this process, without an environment.
