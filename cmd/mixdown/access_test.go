@@ -41,6 +41,8 @@ var allowed = map[string]string{
 	"list-rules":       "operator compliance auditor", "get-rule": "operator compliance auditor",
 	"capacity":     "operator",
 	"completeness": "compliance auditor", "completeness-page": "compliance auditor",
+	"get-spool": "operator", "list-signing-keys": "operator reviewer exporter compliance auditor",
+	"list-events": "operator reviewer exporter compliance auditor", "capture-events": "operator reviewer exporter compliance auditor",
 	"explain-rules": "operator compliance auditor", "put-rule": "operator", "delete-rule": "operator",
 	"list-keys":     "",
 	"make-key":      "",

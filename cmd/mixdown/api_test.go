@@ -191,7 +191,7 @@ func TestEveryCallNeedsTheKey(t *testing.T) {
 	for _, path := range []string{"/v1/nothing", "/v1/captures/a/nothing"} {
 		h.askAs("", "GET", path, nil).problem(401, "unauthorized")
 	}
-	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/", "/client.js", "/openapi.json", "/docs"} {
+	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/call", "/client.js", "/openapi.json", "/docs"} {
 		h.askAs("", "GET", path, nil).ok(200)
 	}
 }
