@@ -25,6 +25,7 @@ type Config struct {
 	TLS       TLS                `yaml:"tls"`       // of HTTP; empty: none
 	App       App                `yaml:"app"`       // the embedded room service
 	Debug     Debug              `yaml:"debug"`     // for who looks into the process
+	Limits    Limits             `yaml:"limits"`    // of what clients may use up
 	Log       Log                `yaml:"log"`       // to standard error
 	Storages  map[string]Storage `yaml:"storages"`  // besides "local", which always exists
 	Timestamp Timestamp          `yaml:"timestamp"` // of sealed recordings; empty: none
@@ -63,6 +64,13 @@ type Capacity struct {
 type TLS struct {
 	CertFile string `yaml:"certFile"` // PEM, the chain
 	KeyFile  string `yaml:"keyFile"`  // PEM
+}
+
+// Limits bound what clients may use up. None can be switched off.
+type Limits struct {
+	Connections int `yaml:"connections"` // of HTTP, WebSockets included
+	Sockets     int `yaml:"sockets"`     // WebSockets of the room service
+	Rooms       int `yaml:"rooms"`       // open at once in the room service
 }
 
 // Debug opens the process to who looks into it.
@@ -117,6 +125,7 @@ func Default() Config {
 		Data:     "./mixdown-data",
 		Log:      Log{Level: "info", Format: "text"},
 		Events:   Events{Keep: 168 * time.Hour, MaxMiB: 1024},
+		Limits:   Limits{Connections: 20000, Sockets: 10000, Rooms: 10000},
 		Capacity: Capacity{CPU: 0.85, MaxCaptures: 5000},
 		Network:  Network{Allow: []string{}},
 
@@ -169,6 +178,11 @@ func (c Config) Validate() error {
 	}
 	if (c.App.ID == 0) != (c.App.Secret == "") {
 		bad("app", "id and secret go together")
+	}
+	for key, n := range map[string]int{"connections": c.Limits.Connections, "sockets": c.Limits.Sockets, "rooms": c.Limits.Rooms} {
+		if n < 1 {
+			bad("limits."+key, "must be at least 1, is %d", n)
+		}
 	}
 	if c.Capacity.CPU < 0 || c.Capacity.CPU > 1 {
 		bad("capacity.cpu", "%v is not between 0 and 1", c.Capacity.CPU)

@@ -161,6 +161,9 @@ func (s *Service) open(p signal.LoginParams, claims token.Claims) (*login, *sign
 			return nil, fault(signal.CodeRoomFull, "the room has its %d users", r.max)
 		}
 	}
+	if s.rooms[p.RoomID] == nil && len(s.rooms) >= s.cfg.MaxRooms {
+		return nil, fault(signal.CodeRoomFull, "the service has its %d rooms", s.cfg.MaxRooms)
+	}
 	if earlier != nil {
 		s.kick(earlier, signal.DeletedRepeatedLogin, signal.CodeKickedSameUser)
 	}

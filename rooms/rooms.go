@@ -41,6 +41,7 @@ type Config struct {
 	PingTimeout       time.Duration // for the pong; 20 s
 	LoginTimeout      time.Duration // how long a connection may stay without a login; 60 s
 	MaxConnections    int           // WebSockets; 10000
+	MaxRooms          int           // with somebody in them, hidden logins included; 10000
 	MaxSessions       int           // WHIP and WHEP sessions together; 10000
 	MaxStreamsPerUser int           // 32
 	MaxPlaying        int           // streams that one login plays; 1000
@@ -65,7 +66,7 @@ func (c Config) defaults() Config {
 		field *int
 		value int
 	}{
-		{&c.MaxConnections, 10000}, {&c.MaxSessions, 10000}, {&c.MaxStreamsPerUser, 32},
+		{&c.MaxConnections, 10000}, {&c.MaxRooms, 10000}, {&c.MaxSessions, 10000}, {&c.MaxStreamsPerUser, 32},
 		{&c.MaxPlaying, 1000}, {&c.MaxQueue, 1024},
 	}
 	for _, n := range counts {

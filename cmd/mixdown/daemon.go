@@ -123,7 +123,9 @@ func (d *daemon) openRooms() (err error) {
 		return fmt.Errorf("room service: %w", err)
 	}
 	d.onClose(d.sfu.Close)
-	if d.rooms, err = rooms.New(rooms.Config{AppID: app.ID, Secret: app.Secret, Media: d.sfu, Watch: d.watch, Log: d.log}); err != nil {
+	if d.rooms, err = rooms.New(rooms.Config{AppID: app.ID, Secret: app.Secret, Media: d.sfu, Watch: d.watch, Log: d.log,
+		MaxConnections: d.config.Limits.Sockets, MaxRooms: d.config.Limits.Rooms,
+	}); err != nil {
 		return err
 	}
 	sockets, err := udp.NewGroup()

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/net/netutil"
+
 	"mixdown/configs"
 )
 
@@ -80,6 +82,7 @@ func (d *daemon) openListeners() (err error) {
 	if d.listener, err = net.Listen("tcp", d.config.Listen); err != nil {
 		return fmt.Errorf("listen for HTTP (listen): %w", err)
 	}
+	d.listener = netutil.LimitListener(d.listener, d.config.Limits.Connections)
 	d.onClose(func() error { return ignoreClosed(d.listener.Close()) })
 	if d.config.TLS == (configs.TLS{}) {
 		d.inner = d.listener
