@@ -141,6 +141,9 @@ func (m *meeting) talk() {
 		t.Errorf("bob's page lists %q", list)
 	}
 	webtest.Do(t, m.pages["bob"], fmt.Sprintf(`(async () => {
+		await new Promise((resolve, reject) => {
+			document.head.append(Object.assign(document.createElement('script'), {src: '/client.js', onload: resolve, onerror: reject}));
+		});
 		window.listener = new ZegoExpressEngine(%d, location.origin);
 		await listener.loginRoom('standup', %q, {userID: 'listener', userName: ''});
 		await listener.getPlayerInstance('standup-mix').play();
