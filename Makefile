@@ -48,7 +48,7 @@ screenshots:
 	scripts/install.sh test
 	@$(MAKE) --no-print-directory web
 	@mkdir -p screenshots
-	MIXDOWN_SCREENSHOTS=$(CURDIR)/screenshots $(GO) test $(TAGS) -count=1 -run 'TestPage|TestTutorialPage' ./web
+	MIXDOWN_SCREENSHOTS=$(CURDIR)/screenshots $(GO) test $(TAGS) -count=1 -run 'TestPage|TestTutorialPage|TestConsole' ./web ./cmd/mixdown
 	@ls screenshots
 
 # The long ones.

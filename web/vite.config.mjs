@@ -6,7 +6,7 @@ import { defineConfig } from 'vite';
 
 const { version } = JSON.parse(readFileSync(new URL('client/package.json', import.meta.url), 'utf8'));
 
-const pages = { call: 'call/index.html', tutorial: 'tutorial/index.html' };
+const pages = { console: 'console/index.html', call: 'call/index.html', tutorial: 'tutorial/index.html' };
 
 export default defineConfig({
   publicDir: false,

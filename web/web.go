@@ -39,13 +39,13 @@ var dist embed.FS
 
 // pages are the files of dist that have an address without their name.
 var pages = map[string]string{
+	"/":         "console/index.html",
 	"/call":     "call/index.html",
 	"/tutorial": "tutorial/index.html",
 }
 
 // moved are addresses that lead elsewhere; a browser keeps the fragment.
 var moved = map[string]string{
-	"/":          "/call", // until there is a console
 	"/call/":     "/call",
 	"/tutorial/": "/tutorial",
 }

@@ -45,7 +45,7 @@ func built(t testing.TB) {
 // TestHandler checks what is served, and how.
 func TestHandler(t *testing.T) {
 	built(t)
-	types := map[string]string{"/call": "text/html; charset=utf-8", "/client.js": "text/javascript; charset=utf-8"}
+	types := map[string]string{"/": "text/html; charset=utf-8", "/call": "text/html; charset=utf-8", "/client.js": "text/javascript; charset=utf-8"}
 	page := body(t, serve("GET", "/call").Body)
 	for _, m := range regexp.MustCompile(`"(/assets/[^"]+\.(\w+))"`).FindAllStringSubmatch(page, -1) {
 		types[m[1]] = map[string]string{"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8", "svg": "image/svg+xml"}[m[2]]
@@ -78,7 +78,7 @@ func TestHandler(t *testing.T) {
 		t.Errorf("client.js is %q to other origins", got)
 	}
 	for path, want := range map[string]int{
-		"/nothing": 404, "/call/index.html": 404, "/client/client.js": 404, "/assets/": 404, "/dist/.gitkeep": 404, "/": 302, "/call/": 302,
+		"/nothing": 404, "/call/index.html": 404, "/client/client.js": 404, "/assets/": 404, "/dist/.gitkeep": 404, "/": 200, "/call/": 302, "/tutorial": 200,
 	} {
 		if r := serve("GET", path); r.StatusCode != want {
 			t.Errorf("%s: %s", path, r.Status)

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"mixdown/capture"
+	"mixdown/web"
+	"mixdown/web/webtest"
+)
+
+// console is an operator's browser.
+type console struct {
+	*here
+	page context.Context
+}
+
+// TestConsole: an operator enters the key, records a room, sees meters move,
+// stops, and hears the right tone where the lanes say that it was.
+func TestConsole(t *testing.T) {
+	if !web.Built() {
+		t.Fatal("the pages are not built; make web does it (make test, too)")
+	}
+	c := &console{here: startHere(t), page: webtest.Browser(t, "")}
+	webtest.Open(t, c.page, c.at.HTTP+"/")
+	c.enter("wrong")
+	c.sees(`document.getElementById('error').checkVisibility()`)
+	c.looks("console-key")
+	c.enter(c.key)
+	c.sees(`document.body.innerText.includes('Nothing is captured now')`)
+
+	c.join("standup", "ann", burst(t, annHz, 0, 7*time.Second, time.Minute))
+	c.join("standup", "bea", burst(t, beaHz, 9*time.Second, time.Minute, time.Minute))
+	c.sees(`document.querySelectorAll('[data-room=standup] .streams li').length === 2`)
+	call[capture.Status](t, c.client, "PUT", "/v1/captures/cut", capture.Spec{
+		Room: capture.RoomSpec{RoomID: "standup"}, Record: []capture.RecordSpec{{What: "mix", SegmentSeconds: 5}},
+	})
+	c.sees(`document.querySelector('[data-capture=cut] .chip')?.textContent === 'recording'`)
+	c.join("lounge", "cid", tone(t, annHz))
+	c.sees(`document.querySelector('[data-room=lounge]')`)
+	webtest.Do(t, c.page, `document.querySelector('[data-room=lounge] .record').click()`)
+	lounge := `document.querySelector('[data-capture^=lounge-]')`
+	c.sees(lounge + `?.querySelector('.chip').textContent === 'recording'`)
+	c.sees(lounge + `.querySelector('.meter').ariaValueNow > 50`)
+	c.sees(lounge + `.querySelector('.ledger').ariaLabel.includes('received')`)
+	webtest.Do(t, c.page, lounge+`.querySelector('[aria-pressed]').click()`)
+	c.sees(`document.getElementById('listening')?.currentTime > 1`)
+	c.hears(`document.getElementById('listening').captureStream()`, annHz)
+	c.looks("console-live")
+	c.accessible("live")
+	webtest.Do(t, c.page, lounge+`.querySelector('.danger').click()`)
+	c.sees(lounge + ` === null`)
+	eventually(t, "twenty seconds are recorded", 60*time.Second, func() bool {
+		return call[capture.Status](t, c.client, "GET", "/v1/captures/cut", nil).Seconds > 20
+	})
+	webtest.Do(t, c.page, `document.querySelector('[data-capture=cut] .danger').click()`)
+	c.sees(`document.querySelector('[data-capture=cut]') === null`)
+
+	webtest.Do(t, c.page, `document.querySelector('nav a[href="#recordings"]').click()`)
+	c.sees(`document.querySelectorAll('#recordings li').length === 2`)
+	c.looks("console-recordings")
+	webtest.Do(t, c.page, `document.querySelector('#recordings a[href$="/cut"]').click()`)
+	c.sees(`document.querySelectorAll('.lane i').length >= 2`)
+	for user, hz := range map[string]float64{"ann": annHz, "bea": beaHz} {
+		c.plays(user, hz)
+	}
+	webtest.Do(t, c.page, `document.getElementById('verify').click()`)
+	c.sees(`document.getElementById('verdict').textContent.startsWith('Intact')`)
+	c.looks("console-recording")
+	c.accessible("recording")
+	webtest.Do(t, c.page, `document.getElementById('leave').click()`)
+	c.sees(`document.getElementById('login')`)
+	c.sees(`sessionStorage.length === 0`)
+}
+
+func (c *console) enter(key string) {
+	c.t.Helper()
+	webtest.Do(c.t, c.page, fmt.Sprintf(`document.getElementById('key').value = %q; document.querySelector('#login button').click()`, key))
+}
+
+// sees waits for something in the page.
+func (c *console) sees(condition string) {
+	c.t.Helper()
+	webtest.Await(c.t, c.page, condition, `document.body.innerText`)
+}
+
+// plays clicks into the longest time that a user spoke and listens.
+func (c *console) plays(user string, hz float64) {
+	c.t.Helper()
+	webtest.Do(c.t, c.page, fmt.Sprintf(`(() => {
+		const lane = [...document.querySelectorAll('.lane')].find((l) => l.querySelector('.name').textContent === %q);
+		const boxes = [...lane.querySelectorAll('i')].map((i) => i.getBoundingClientRect()).sort((a, b) => b.width - a.width);
+		const {x, width} = boxes[0];
+		document.getElementById('lanes').dispatchEvent(new MouseEvent('click', {bubbles: true, clientX: x + width / 3}));
+	})()`, user))
+	c.sees(`document.getElementById('play').textContent === 'Pause' && document.querySelector('.player audio').readyState >= 3`)
+	c.hears(`document.querySelector('.player audio').captureStream()`, hz)
+}
+
+// hears listens up to ten times: a busy machine makes browsers stutter.
+func (c *console) hears(stream string, hz float64) {
+	c.t.Helper()
+	var got, level float64
+	for range 10 {
+		if got, level = webtest.Pitch(c.t, c.page, stream); math.Abs(got-hz) < 12 && level > -30 {
+			return
+		}
+	}
+	c.t.Errorf("the console plays %.0f Hz at %.0f dB in %s, want %.0f Hz", got, level, stream, hz)
+}
+
+// looks takes pictures on a desk and on a phone; nothing may be cut off. They
+// go to the directory MIXDOWN_SCREENSHOTS, if that is set.
+func (c *console) looks(name string) {
+	c.t.Helper()
+	directory := os.Getenv("MIXDOWN_SCREENSHOTS")
+	if directory == "" {
+		directory = c.t.TempDir()
+	}
+	for window, width := range map[string]int64{"phone": 360, "desk": 1280} {
+		webtest.Screenshot(c.t, c.page, width, 800, filepath.Join(directory, name+"-"+window+".png"))
+		if wide := webtest.Eval[int64](c.t, c.page, `document.documentElement.scrollWidth`); wide > width {
+			c.t.Errorf("%s is %d wide in a window of %d", name, wide, width)
+		}
+	}
+}
+
+// accessible fails on what axe-core finds serious or critical.
+func (c *console) accessible(name string) {
+	c.t.Helper()
+	axe, err := os.ReadFile("../../web/node_modules/axe-core/axe.min.js")
+	if err != nil {
+		c.t.Fatalf("%v (make web installs it)", err)
+	}
+	webtest.Do(c.t, c.page, string(axe)+`;null`)
+	found := webtest.Eval[[]string](c.t, c.page, `axe.run().then(({violations}) => violations
+		.filter((x) => x.impact === 'serious' || x.impact === 'critical')
+		.map((x) => x.id + ': ' + x.help + ': ' + x.nodes.map((n) => n.html).join(' ')))`)
+	if len(found) > 0 {
+		c.t.Errorf("%s is hard to use for some: %s", name, strings.Join(found, "\n"))
+	}
+}

@@ -1,0 +1,106 @@
+// The REST API as the console uses it; /openapi.json describes all of it. Every
+// call carries the key; sound is fetched by the browser itself, which shows the
+// session's cookie.
+
+const KEY = 'api-key';
+
+export interface Stream {
+  streamID: string;
+  user: { userID: string; userName: string };
+  present: boolean;
+  levelDb: number;
+  ledger: Record<string, number>;
+  quality: Record<string, number>;
+}
+
+export interface Capture {
+  id: string;
+  state: string;
+  reason?: string;
+  trouble?: string;
+  start: string;
+  end: string | null;
+  seconds: number;
+  room: { system: string; roomID: string };
+  streams: Stream[];
+  outputs: { id: string; what: string; format: string; segments: number; storage: string[] }[];
+  live: { running: boolean; latencyP50Ms: number };
+}
+
+export interface Room {
+  roomID: string;
+  onlineUsers: number;
+  recording: boolean | 'paused';
+  users: { userID: string; userName: string; connected: boolean }[];
+  streams: { streamID: string; userID: string; userName: string; level: number; live: boolean }[];
+}
+
+export interface Spool {
+  storages: Record<string, { pendingFiles: number; pendingBytes: number; downSince: string | null; lastError?: string }>;
+}
+
+export interface Recording {
+  id: string;
+  room: { system: string; roomID: string };
+  state: string;
+  start: string;
+  end: string | null;
+  seconds: number;
+  labels: Record<string, string> | null;
+}
+
+export interface Segment {
+  path: string;
+  output: string;
+  startSample: number;
+  samples: number;
+  bytes: number;
+}
+
+export interface Manifest {
+  id: string;
+  room: { system: string; roomID: string };
+  start: string;
+  end: string | null;
+  state: string;
+  outputs: { id: string; what: string; format: string; streamID?: string; userID?: string }[];
+  users: { userID: string; userName: string }[];
+  streams: { streamID: string; userID: string }[];
+  segments: Segment[];
+  ledger: Record<string, Record<string, number>>;
+  sealed?: { at: string };
+}
+
+/** What a refused call rejects with: RFC 9457. */
+export class Refused extends Error {
+  constructor(readonly status: number, detail: string) {
+    super(detail);
+  }
+}
+
+export const key = {
+  get: () => sessionStorage.getItem(KEY) ?? '',
+  set: (value: string) => (value ? sessionStorage.setItem(KEY, value) : sessionStorage.removeItem(KEY)),
+};
+
+export async function ask(method: string, path: string, body?: unknown): Promise<Response> {
+  let answer: Response;
+  try {
+    answer = await fetch(path, {
+      method, headers: { Authorization: `Bearer ${key.get()}`, ...(body ? { 'Content-Type': 'application/json' } : {}) },
+      ...(body ? { body: JSON.stringify(body) } : {}),
+    });
+  } catch {
+    throw new Refused(0, 'The daemon does not answer.');
+  }
+  if (answer.ok) return answer;
+  const problem = await answer.json().catch(() => ({}));
+  throw new Refused(answer.status, problem.detail || problem.title || answer.statusText);
+}
+
+export async function get<T>(path: string): Promise<T> {
+  return (await ask('GET', path)).json();
+}
+
+export const fileURL = (id: string, path: string) =>
+  `/v1/recordings/${encodeURIComponent(id)}/files/${path.split('/').map(encodeURIComponent).join('/')}`;
