@@ -47,6 +47,7 @@ type Config struct {
 	Probe      func(path string, r io.ReadSeeker) (samples int64, err error) // opens audio files for verify
 	PublicKeys func() []string                                               // that recordings may be signed with, the present one first
 	TimeStamp  func(stamp []byte, sum [32]byte) (time.Time, string, error)   // checks time stamps
+	Erase      func(ctx context.Context, id string, e storage.Erasure) (*storage.SealedRecording, error)
 	Uploads    func() map[string]storage.BucketStats
 	Pending    func(storage, prefix string) (files int, bytes int64) // what waits in the spool
 	Aside      func() (storage.Aside, error)                         // what the spool moved out of its way
@@ -91,6 +92,7 @@ func New(c Config) http.Handler {
 	s.eventRoutes()
 	s.webhookRoutes()
 	s.recordingRoutes()
+	s.eraseRoutes()
 	s.spoolRoutes()
 	s.roomRoutes()
 	s.ruleRoutes()

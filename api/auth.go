@@ -138,7 +138,7 @@ var operationRights = map[string]access.Right{
 	"patch-capture": access.RunCaptures, "pause-capture": access.RunCaptures, "resume-capture": access.RunCaptures,
 	"list-captures": access.SeeCaptures, "get-capture": access.SeeCaptures, "listen": access.Listen, "listen-ws": access.Listen,
 	"list-recordings": access.SeeRecordings, "get-recording": access.SeeRecordings, "verify-recording": access.SeeRecordings,
-	"get-file":   access.Play,
+	"get-file": access.Play, "erase-recording": access.Dispose,
 	"list-rooms": access.SeeRooms, "get-room": access.SeeRooms, "kick-user": access.Moderate, "remove-stream": access.Moderate,
 	"get-spool":   access.Operate,
 	"make-token":  access.MintTokens,

@@ -23,6 +23,10 @@ type Place interface {
 var (
 	ErrInTheClear = errors.New("the recording is not encrypted: there is no key to destroy, and deleting its files would break its seal; dispose of the whole recording instead")
 	ErrNotSealed  = errors.New("the recording is not sealed yet")
+
+	// ErrNotDestroyed says that a key is still in a storage. Erasing again
+	// tries again.
+	ErrNotDestroyed = errors.New("a key is not destroyed yet: erase again")
 )
 
 // Erasure takes what a user said out of a sealed recording: the keys of the
@@ -183,7 +187,7 @@ func (e Erasure) destroy(ctx context.Context, r *SealedRecording) error {
 		for _, a := range r.Amendments {
 			for _, k := range a.Erased {
 				if err := place.Delete(ctx, e.Base+"/"+k.Path); err != nil {
-					errs = append(errs, fmt.Errorf("storage %s: the key is not destroyed yet, erase again: %w", name, err))
+					errs = append(errs, fmt.Errorf("storage %s: %w: %w", name, ErrNotDestroyed, err))
 				}
 			}
 		}

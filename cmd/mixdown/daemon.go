@@ -56,6 +56,8 @@ type daemon struct {
 	rooms    *rooms.Service
 	engine   *peer.Engine
 	spool    *storage.Spool
+	buckets  map[string]storage.Bucket
+	signing  *storage.Key
 	uploader *storage.Uploader
 	space    *storage.Space
 	events   events.Publisher
@@ -159,10 +161,12 @@ func (d *daemon) openCaptures() (err error) {
 		return err
 	}
 	d.openUploader(buckets)
+	d.buckets = buckets
 	key, err := storage.LoadOrCreateKey(filepath.Join(d.config.Data, "keys"))
 	if err != nil {
 		return err
 	}
+	d.signing = key
 	to, err := encryption(d.config)
 	if err != nil {
 		return err
@@ -199,9 +203,10 @@ func (d *daemon) openCaptures() (err error) {
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	d.http = &http.Server{
 		Handler: d.handler(api.New(api.Config{
+			Erase:    d.erase,
 			Captures: d.captures, Events: d.eventLog, Rooms: d.rooms, Rules: d.rules, Capacity: d.capacity, History: d.history, Recordings: browsers, Probe: probe, PublicKeys: key.PublicKeys, TimeStamp: checkStamp,
 			Webhooks: d.webhooks,
-			Uploads: d.uploader.Stats, Pending: d.spool.Pending, Aside: d.spool.Aside, Space: d.space.Stats, Metrics: metrics, Ready: func() error { return nil }, Keys: keys, Secure: d.config.TLS != (configs.TLS{}), Version: version, Log: d.log,
+			Uploads:  d.uploader.Stats, Pending: d.spool.Pending, Aside: d.spool.Aside, Space: d.space.Stats, Metrics: metrics, Ready: func() error { return nil }, Keys: keys, Secure: d.config.TLS != (configs.TLS{}), Version: version, Log: d.log,
 		})),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,

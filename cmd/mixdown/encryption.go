@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 
 	"mixdown/capture"
 	"mixdown/configs"
+	"mixdown/storage"
 	"mixdown/storage/crypt"
 )
 
@@ -21,4 +23,24 @@ func encryption(c configs.Config) (capture.Encryption, error) {
 		file = filepath.Join(c.Data, "keys", "host.key")
 	}
 	return capture.Encryption{Recipients: to.Strings(), Required: c.Encryption.Required, Host: crypt.NewHost(file)}, nil
+}
+
+// erase destroys keys of a recording of this daemon, in every storage.
+func (d *daemon) erase(ctx context.Context, id string, e storage.Erasure) (*storage.SealedRecording, error) {
+	c, err := d.captures.Get(id)
+	if err != nil {
+		return nil, err
+	}
+	if n, _ := d.spool.Pending("", c.Base()); !c.Status().State.Ended() || n > 0 {
+		return nil, fmt.Errorf("recording %s: it runs, or %d of its files still wait in the spool: %w", id, n, storage.ErrNotSealed)
+	}
+	e.Base, e.Key, e.Places = c.Base(), d.signing, map[string]storage.Place{}
+	for name, b := range d.buckets {
+		place, ok := b.(storage.Place)
+		if !ok {
+			return nil, fmt.Errorf("storage %s cannot delete", name)
+		}
+		e.Places[name] = place
+	}
+	return e.Run(ctx)
 }
