@@ -189,3 +189,27 @@ func (l *times) late() time.Duration {
 	}
 	return late[len(late)*99/100]
 }
+
+// TestFlushCosts: two fsyncs a second for a room in which somebody speaks, two
+// more for a checkpoint every 15 s, none for one in which nobody is.
+func TestFlushCosts(t *testing.T) {
+	v := newVoice(t, "a-mic", 400)
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage()
+		h := open(t, t.TempDir(), s)
+		fsyncs := func() int64 { n, _ := h.captures.Flushed(); return n }
+		h.start("c1")
+		time.Sleep(time.Second)
+		before := fsyncs()
+		time.Sleep(time.Minute)
+		if n := fsyncs() - before; n > 4*4 { // checkpoints
+			t.Errorf("a minute of nobody took %d fsyncs", n)
+		}
+		s.enter("a-mic", "ann", 1)
+		before = fsyncs()
+		v.speak(s, time.Minute)
+		if n := fsyncs() - before; n < 100 || n > 2*60+4*4 {
+			t.Errorf("a minute of speech took %d fsyncs", n)
+		}
+	})
+}

@@ -9,8 +9,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unsafe"
+
+	"mixdown/capture"
 )
 
 // ext4Image is a file system in a file that can lose its power.
@@ -21,7 +24,7 @@ type ext4Image struct {
 }
 
 // newImage makes one, or skips the test where the machine does not let it.
-func newImage(t testing.TB) *ext4Image {
+func newImage(t testing.TB, options ...string) *ext4Image {
 	t.Helper()
 	e := &ext4Image{t: t, image: filepath.Join(t.TempDir(), "disk"), dir: filepath.Join(t.TempDir(), "mounted")}
 	if os.Geteuid() != 0 {
@@ -33,10 +36,10 @@ func newImage(t testing.TB) *ext4Image {
 	if err := os.WriteFile(e.image, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Truncate(e.image, 256<<20); err != nil {
+	if err := os.Truncate(e.image, 96<<20); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("mkfs.ext4", "-q", e.image).CombinedOutput(); err != nil {
+	if out, err := exec.Command("mkfs.ext4", append(options, "-q", e.image)...).CombinedOutput(); err != nil {
 		t.Skipf("skipped: no ext4 can be made here (mkfs.ext4: %v: %s); the simulated disk of package storage is cut instead", err, out)
 	}
 	if err := e.mount(); err != nil {
@@ -159,4 +162,59 @@ func TestPowerCut(t *testing.T) {
 		}
 	}
 	k.check()
+}
+
+// TestFullFileSystem: a real ext4 has no inode left, or no block, for 20 s; then
+// the recording is written as if nothing had been.
+func TestFullFileSystem(t *testing.T) {
+	v := newVoice(t, "", 400)
+	for what, fill := range map[string]func(testing.TB, string){
+		"inodes": func(t testing.TB, dir string) {
+			for n := 0; os.WriteFile(filepath.Join(dir, fmt.Sprint(n)), nil, 0o600) == nil; n++ {
+			}
+		},
+		"blocks": func(t testing.TB, dir string) {
+			f, err := os.Create(filepath.Join(dir, "filler"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			for _, size := range []int{1 << 20, 1 << 12, 1} {
+				for err = nil; err == nil; {
+					_, err = f.Write(make([]byte, size))
+				}
+			}
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			e := newImage(t, "-N", "400")
+			t.Setenv("TMPDIR", e.dir) // of the house
+			t.Run("full", func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					h, c, talk := openTalk(t, v)
+					talk(12 * time.Second)
+					dir := filepath.Join(e.dir, "filler")
+					if err := os.Mkdir(dir, 0o700); err != nil {
+						t.Fatal(err)
+					}
+					fill(t, dir)
+					talk(20 * time.Second)
+					if st := c.Status(); st.State != capture.Recording || !strings.Contains(st.Trouble, "no space left") {
+						t.Errorf("while it is full: %s, trouble %q", st.State, st.Trouble)
+					}
+					if err := os.RemoveAll(dir); err != nil {
+						t.Fatal(err)
+					}
+					talk(15 * time.Second)
+					if st := c.Status(); st.State != capture.Recording || st.Trouble != "" {
+						t.Errorf("after it: %s, trouble %q", st.State, st.Trouble)
+					}
+					if err := c.Stop(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					h.checkVoice(c, talk(0))
+				})
+			})
+		})
+	}
 }
