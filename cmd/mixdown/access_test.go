@@ -33,6 +33,7 @@ var allowed = map[string]string{
 	"get-recording":    "operator reviewer exporter compliance auditor",
 	"verify-recording": "operator reviewer exporter compliance auditor",
 	"get-file":         "reviewer exporter",
+	"erase-recording":  "compliance",
 	"list-rooms":       "operator reviewer",
 	"get-room":         "operator reviewer",
 	"kick-user":        "operator",
