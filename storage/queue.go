@@ -121,19 +121,20 @@ func splitName(name string) (bucket, key string, replace, ok bool) {
 // begins to wait now.
 func (s *Spool) enqueue(name string) error { return s.enqueueAs(name, time.Now(), false) }
 
-// enqueueAs says besides since when the file waits, zero if that is since it
-// was written, and whether the bucket may have it already.
+// enqueueAs says besides since when the file waits and whether the bucket may
+// have it already.
 func (s *Spool) enqueueAs(name string, since time.Time, maybe bool) error {
 	info, err := s.disk.root.Lstat(name)
 	if err != nil {
 		return err
 	}
+	return s.enqueueFile(name, info, since, maybe)
+}
+
+func (s *Spool) enqueueFile(name string, info fs.FileInfo, since time.Time, maybe bool) error {
 	bucket, key, replace, ok := splitName(name)
 	if !ok {
 		return fmt.Errorf("queue %s: no name of a committed file", name)
-	}
-	if since.IsZero() {
-		since = info.ModTime()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -320,5 +321,9 @@ func (s *Spool) recoverOut(name string, e fs.DirEntry) error {
 	if _, _, _, ok := splitName(name); !ok || !e.Type().IsRegular() {
 		return s.quarantine(name)
 	}
-	return s.enqueueAs(name, time.Time{}, true)
+	info, err := e.Info()
+	if err != nil {
+		return err
+	}
+	return s.enqueueFile(name, info, info.ModTime(), true) // it waits since it was written
 }
