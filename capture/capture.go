@@ -166,6 +166,7 @@ func (c *Capture) loop(ctx context.Context, left <-chan error) error {
 		if err := c.tellChanges(); err != nil {
 			c.setTrouble(err)
 		}
+		c.followSpace()
 		if cause := c.limit(); cause != nil {
 			return cause
 		}

@@ -149,7 +149,7 @@ func (c *Capture) take(con control, next *settings, details map[string]any) erro
 	c.mu.Unlock()
 	c.log.Info(con.Event, "by", con.Actor, "reason", con.Reason)
 	reason := ""
-	if p := next.pause(Scope{}); p != nil {
+	if p := next.whole(); p != nil {
 		reason = p.Reason
 	}
 	to := c.present()

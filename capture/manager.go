@@ -50,6 +50,9 @@ type Config struct {
 	Try  func(ctx context.Context, storage string, spec Spec) (storage.Probed, error)
 	Away func(storage string) string
 
+	// Space is the room on the disk; nil is ample.
+	Space func() storage.SpaceLevel
+
 	// Local waits until everything below a prefix has arrived in the given
 	// storages: a stop is answered when the recording is where it belongs on
 	// this machine.

@@ -48,7 +48,7 @@ func States() []State {
 // present is the state of a capture that is in its room.
 func (c *Capture) present() State {
 	switch {
-	case c.settings.Load().pause(Scope{}) != nil:
+	case c.settings.Load().whole() != nil:
 		return Paused
 	case c.room.heard.Load():
 		return Recording
@@ -59,7 +59,7 @@ func (c *Capture) present() State {
 // joined and reconnecting follow the participant; heard follows the packets.
 func (c *Capture) joined() {
 	reason := ""
-	if p := c.settings.Load().pause(Scope{}); p != nil {
+	if p := c.settings.Load().whole(); p != nil {
 		reason = p.Reason
 	}
 	c.change(c.present(), reason, Waiting, Reconnecting, Interrupted)
@@ -72,14 +72,14 @@ func (c *Capture) reconnecting(e joiner.StateChanged) {
 }
 
 func (c *Capture) heard() {
-	if c.settings.Load().pause(Scope{}) == nil {
+	if c.settings.Load().whole() == nil {
 		c.change(Recording, "", Waiting)
 	}
 }
 
 // agree brings state and settings together where a change crossed another.
 func (c *Capture) agree() {
-	if p := c.settings.Load().pause(Scope{}); p != nil {
+	if p := c.settings.Load().whole(); p != nil {
 		c.change(Paused, p.Reason, Recording, Waiting)
 	} else {
 		c.change(c.present(), "", Paused)

@@ -79,13 +79,13 @@ func (c *Capture) Label(name string) string { return c.settings.Load().Labels[na
 
 // Status is the capture as it was at the last batch, with its present state.
 func (c *Capture) Status() Status {
-	away := c.away()
+	troubles := append(c.settings.Load().full(), c.away()...)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.mu.status
 	s.State, s.Reason, s.Since, s.Trouble = c.mu.state, c.mu.reason, storage.At(c.mu.since), c.mu.trouble
 	if !s.State.Ended() {
-		s.Trouble = strings.TrimPrefix(strings.Join(append([]string{s.Trouble}, away...), "; "), "; ")
+		s.Trouble = strings.TrimPrefix(strings.Join(append([]string{s.Trouble}, troubles...), "; "), "; ")
 	}
 	if !c.mu.ended.IsZero() {
 		end := storage.At(c.mu.ended)

@@ -186,7 +186,7 @@ func (d *daemon) openCaptures() (err error) {
 		Systems: map[string]joiner.System{"mixdown": native.New(native.Config{Engine: d.engine, Log: d.log})},
 		URL:     func() string { return "ws://" + loopback(d.inner.Addr()) + "/ws" },
 		Admit:   d.admit, Token: d.recorderToken, Key: key, Local: d.uploader.Drain, Events: reconsidering{d.events, d}, Log: d.log,
-		Elsewhere: d.elsewhere(), Try: try(buckets), Away: d.uploader.Away,
+		Elsewhere: d.elsewhere(), Try: try(buckets), Away: d.uploader.Away, Space: d.space.Level,
 		Encryption: to,
 	})
 	if err != nil {
