@@ -24,11 +24,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"mixdown/access"
+	"mixdown/audit"
 	"mixdown/capacity"
 	"mixdown/capture"
 	"mixdown/completeness"
 	"mixdown/events"
 	"mixdown/events/webhook"
+	"mixdown/retention"
 	"mixdown/rooms"
 	"mixdown/rules"
 	"mixdown/storage"
@@ -37,6 +39,8 @@ import (
 // Config is what the API shows and steers.
 type Config struct {
 	Captures   *capture.Manager
+	Retention  *retention.Keeper
+	Audit      *audit.Log
 	Events     *events.Log
 	Webhooks   *webhook.Sender
 	Rooms      *rooms.Service
@@ -65,6 +69,7 @@ type server struct {
 	api      huma.API
 	sessions *access.Sessions
 	throttle access.Throttle
+	refused  refusals
 }
 
 // hookProblems guards the framework's one hook for errors, which is global.
@@ -87,12 +92,14 @@ func New(c Config) http.Handler {
 	hc.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"key": {Type: "http", Scheme: "bearer"}}
 	hc.Security = []map[string][]string{{"key": {}}}
 	s.api = humago.New(mux, hc)
-	s.api.UseMiddleware(s.authorize)
+	s.api.UseMiddleware(s.authorize, s.audited)
 	s.captureRoutes()
 	s.eventRoutes()
 	s.webhookRoutes()
 	s.recordingRoutes()
 	s.eraseRoutes()
+	s.retentionRoutes()
+	s.auditRoutes()
 	s.spoolRoutes()
 	s.roomRoutes()
 	s.ruleRoutes()
@@ -108,7 +115,7 @@ func New(c Config) http.Handler {
 	for _, path := range []string{"/v1", "/v1/"} {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { s.unrouted(mux, w, r) })
 	}
-	return s.observe(mux)
+	return s.watch(s.observe(mux))
 }
 
 // refuse asks for a key.

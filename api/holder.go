@@ -24,6 +24,9 @@ type holder struct {
 func (s *server) browse(id string) (all []holder, base string, err error) {
 	c, err := s.Captures.Get(id)
 	if err != nil {
+		if _, gone := s.Retention.Standing(id); gone != nil {
+			return nil, "", problemOf(gone)
+		}
 		return nil, "", newProblem(http.StatusNotFound, "recording_not_found", "there is no recording %q", id)
 	}
 	for _, name := range c.Places() {

@@ -14,6 +14,7 @@ import (
 
 	"mixdown/capacity"
 	"mixdown/capture"
+	"mixdown/retention"
 )
 
 // problem is the body of every error (RFC 9457) with a stable code.
@@ -70,6 +71,7 @@ func asProblem(err error) *problem {
 func problemOf(err error) error {
 	var spec *capture.SpecError
 	var conflict *capture.ConflictError
+	var refused *retention.Refusal
 	var full *capacity.FullError
 	var destination *capture.DestinationError
 	switch {
@@ -92,6 +94,8 @@ func problemOf(err error) error {
 		return huma.ErrorWithHeaders(p, http.Header{"Retry-After": {strconv.Itoa(int(math.Ceil(full.RetryAfter.Seconds())))}})
 	case errors.As(err, &destination):
 		return destinationProblem(destination)
+	case errors.As(err, &refused):
+		return refusalProblem(refused)
 	case errors.Is(err, capture.ErrBadID):
 		return newProblem(http.StatusUnprocessableEntity, "invalid_id", "%s", err)
 	case errors.Is(err, capture.ErrNotFound):

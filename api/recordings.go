@@ -31,6 +31,8 @@ type recordingFilter struct {
 	Label  string    `query:"label" doc:"name=value, or a name."`
 	Limit  int       `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 	Cursor string    `query:"cursor"`
+
+	Disposed bool `query:"disposed" doc:"Those that were disposed of, the latest first, instead of those that are there."`
 }
 
 // recording is an entry of the list of recordings.
@@ -44,6 +46,10 @@ type recording struct {
 	Segments int               `json:"segments"`
 	Storage  []string          `json:"storage"`
 	Labels   map[string]string `json:"labels"`
+
+	RetainUntil *storage.Time `json:"retainUntil,omitempty" doc:"When its retention is over; missing: it is kept for ever, or still runs."`
+	Holds       []string      `json:"holds,omitempty" doc:"The holds that keep it."`
+	Disposed    *disposed     `json:"disposed,omitempty"`
 }
 
 type recordingList struct {
@@ -80,6 +86,9 @@ func (s *server) recordingRoutes() {
 }
 
 func (s *server) listRecordings(ctx context.Context, in *recordingFilter) (*recordingList, error) {
+	if in.Disposed {
+		return s.listDisposed(ctx, in)
+	}
 	all := s.Captures.List()
 	slices.Reverse(all)
 	out := &recordingList{}
@@ -101,7 +110,7 @@ func (s *server) listRecordings(ctx context.Context, in *recordingFilter) (*reco
 			out.Body.NextCursor = out.Body.Recordings[in.Limit-1].ID
 			break
 		}
-		out.Body.Recordings = append(out.Body.Recordings, summary(c, st))
+		out.Body.Recordings = append(out.Body.Recordings, s.summary(c, st))
 	}
 	if skipping {
 		return nil, newProblem(http.StatusBadRequest, "bad_cursor", "cursor %q is not from a list of recordings", in.Cursor)
@@ -125,13 +134,16 @@ func (f *recordingFilter) matches(st capture.Status) bool {
 	return f.Label == "" || capture.HasLabel(st.Labels, f.Label)
 }
 
-func summary(c *capture.Capture, st capture.Status) recording {
+func (s *server) summary(c *capture.Capture, st capture.Status) recording {
 	r := recording{
 		ID: st.ID, Room: storage.Room{System: st.Room.System, RoomID: st.Room.RoomID}, State: string(st.State),
 		Start: st.Start, End: st.End, Seconds: st.Seconds, Storage: c.Storages(), Labels: st.Labels,
 	}
 	for _, o := range st.Outputs {
 		r.Segments += o.Segments
+	}
+	if keep, err := s.Retention.Standing(st.ID); err == nil {
+		r.RetainUntil, r.Holds = keep.RetainUntil, keep.Holds
 	}
 	return r
 }

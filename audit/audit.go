@@ -12,6 +12,7 @@ package audit
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"sync"
 
@@ -65,6 +66,7 @@ func ActorOf(ctx context.Context) Who {
 type Act struct {
 	log   *Log
 	begun Entry
+	head  Head // of begun
 
 	mu      sync.Mutex
 	details map[string]any
@@ -75,10 +77,11 @@ type Act struct {
 func (l *Log) Begin(ctx context.Context, operation, object string) (*Act, error) {
 	w := ActorOf(ctx)
 	e := Entry{Actor: w.Actor, From: w.From, Operation: operation, Object: object}
-	if err := l.write(&e); err != nil {
+	h, err := l.write(&e)
+	if err != nil {
 		return nil, err
 	}
-	return &Act{log: l, begun: e}, nil
+	return &Act{log: l, begun: e, head: h}, nil
 }
 
 // Seq is the number of the act.
@@ -87,6 +90,15 @@ func (a *Act) Seq() int64 {
 		return 0
 	}
 	return a.begun.Seq
+}
+
+// Receipt is the number of the act and the hash of its entry: whoever keeps it
+// can prove what must be in the log.
+func (a *Act) Receipt() string {
+	if a == nil {
+		return ""
+	}
+	return fmt.Sprintf("%d %s", a.head.Seq, a.head.Hash)
 }
 
 // Note adds to what the end of the act will say.
@@ -118,7 +130,8 @@ func (a *Act) End(outcome string, status int) error {
 	a.mu.Unlock()
 	e := a.begun
 	e.Of, e.Outcome, e.Status, e.Details = a.begun.Seq, outcome, status, details
-	return a.log.write(&e)
+	_, err := a.log.write(&e)
+	return err
 }
 
 // Attach puts an act into a context, so that who carries it out can add to

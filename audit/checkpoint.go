@@ -47,6 +47,9 @@ func (l *Log) Run(ctx context.Context) error {
 }
 
 func (l *Log) publish() {
+	if l.Head().Seq == 0 {
+		return // nothing to prove
+	}
 	note, h, err := l.Sign()
 	if err != nil {
 		l.config.Log.Error("the audit log's head could not be signed", "err", err)

@@ -147,42 +147,42 @@ func (l *Log) Found() Report { return l.found }
 
 // write appends an entry and returns when it is durable. Who writes at the
 // same time shares one fsync.
-func (l *Log) write(e *Entry) error {
-	b, err := l.append(e)
+func (l *Log) write(e *Entry) (Head, error) {
+	b, h, err := l.append(e)
 	if err == nil {
 		err = l.flush(b)
 	}
 	if err != nil {
-		return fmt.Errorf("write to the audit log: %w", err)
+		return Head{}, fmt.Errorf("write to the audit log: %w", err)
 	}
-	return nil
+	return h, nil
 }
 
-func (l *Log) append(e *Entry) (*batch, error) {
+func (l *Log) append(e *Entry) (*batch, Head, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.untidy {
 		if err := l.takeBack(); err != nil {
-			return nil, err
+			return nil, Head{}, err
 		}
 	}
 	if l.end >= l.stretch && l.end == l.synced {
 		if err := l.begin(); err != nil {
-			return nil, err
+			return nil, Head{}, err
 		}
 	}
 	e.Seq, e.At, e.Prev = l.last.Seq+1, storage.At(time.Now()), l.last.Hash
 	line, err := json.Marshal(e)
 	if err != nil {
-		return nil, err
+		return nil, Head{}, err
 	}
 	line = append(line, '\n')
 	if _, err := l.file.WriteAt(line, l.end); err != nil {
-		return nil, errors.Join(err, l.takeBack())
+		return nil, Head{}, errors.Join(err, l.takeBack())
 	}
 	l.end += int64(len(line))
 	l.last = Head{e.Seq, hashLine(line[:len(line)-1])}
-	return l.batch, nil
+	return l.batch, l.last, nil
 }
 
 // flush makes a batch durable. If that fails all of it, and what was written

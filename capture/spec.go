@@ -81,6 +81,15 @@ type RetentionSpec struct {
 	Days  int    `json:"days,omitempty" doc:"Days from the recording's end, without a lock." minimum:"0" maximum:"36500"`
 }
 
+func (r RetentionSpec) check(add func(field, format string, args ...any)) {
+	if r.Class != "" && r.Days != 0 {
+		add("retention", "give a class or days, not both")
+	}
+	if r.Days < 0 || r.Days > 36500 {
+		add("retention.days", "must be 0 to 36500")
+	}
+}
+
 // LimitSpec ends a capture by itself; zero means the default.
 type LimitSpec struct {
 	MaxSeconds  int `json:"maxSeconds,omitempty" doc:"Longest capture." default:"14400" minimum:"0"`
@@ -227,6 +236,7 @@ func (s Spec) check(systems, storages []string) error {
 	}
 	s.Mix.check(add)
 	s.Tone.check(add)
+	s.Retention.check(add)
 	if len(e.Problems) > 0 {
 		return &e
 	}

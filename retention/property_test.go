@@ -175,7 +175,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 				m.pending["far"] = rapid.IntRange(0, 1).Draw(t, "pending")
 			}
 		},
-		"round":   func(*rapid.T) { m.round() },
+		"round": func(*rapid.T) { m.round() },
 		"crash": func(t *rapid.T) {
 			left := rapid.IntRange(0, 12).Draw(t, "steps")
 			m.crash = func(string) error {

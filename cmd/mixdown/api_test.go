@@ -138,7 +138,7 @@ func TestBadRequests(t *testing.T) {
 		{"GET", "/v1", nil, 404, "not_found", ""},
 		{"GET", "/v1/", nil, 404, "not_found", ""},
 		{"GET", "/v1/captures/", nil, 404, "not_found", ""},
-		{"PATCH", "/v1/recordings/a", nil, 405, "method_not_allowed", ""},
+		{"PUT", "/v1/recordings/a", nil, 405, "method_not_allowed", ""},
 		{"DELETE", "/v1/captures/a", nil, 405, "method_not_allowed", ""},
 	} {
 		a := h.ask(c.method, c.path, c.body).problem(c.status, c.code)

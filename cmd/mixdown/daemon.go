@@ -19,6 +19,7 @@ import (
 
 	"mixdown/access"
 	"mixdown/api"
+	"mixdown/audit"
 	"mixdown/capacity"
 	"mixdown/capture"
 	"mixdown/completeness"
@@ -27,6 +28,7 @@ import (
 	"mixdown/events/webhook"
 	"mixdown/joiner"
 	"mixdown/joiner/native"
+	"mixdown/retention"
 	"mixdown/rooms"
 	"mixdown/rooms/peer"
 	"mixdown/rooms/sfu"
@@ -63,7 +65,9 @@ type daemon struct {
 	events   events.Publisher
 	eventLog *events.Log
 	webhooks *webhook.Sender
+	audit    *audit.Log
 	captures *capture.Manager
+	keeper   *retention.Keeper
 	capacity *capacity.Meter
 	rules    *rules.Engine
 	history  *completeness.History
@@ -171,6 +175,9 @@ func (d *daemon) openCaptures() (err error) {
 	if err != nil {
 		return err
 	}
+	if err := d.openAudit(key); err != nil {
+		return err
+	}
 	names := []string{}
 	for name := range buckets {
 		names = append(names, name)
@@ -187,9 +194,14 @@ func (d *daemon) openCaptures() (err error) {
 		URL:     func() string { return "ws://" + loopback(d.inner.Addr()) + "/ws" },
 		Admit:   d.admit, Token: d.recorderToken, Key: key, Local: d.uploader.Drain, Events: reconsidering{d.events, d}, Log: d.log,
 		Elsewhere: d.elsewhere(), Try: try(buckets), Away: d.uploader.Away, Space: d.space.Level,
+		Admit: d.admit, Retain: d.retain, Token: d.recorderToken, Key: key, Local: d.uploader.Drain, Events: reconsidering{d.events, d}, Log: d.log,
+		Elsewhere: d.elsewhere(), Try: try(buckets), Away: d.uploader.Away,
 		Encryption: to,
 	})
 	if err != nil {
+		return err
+	}
+	if err := d.openRetention(buckets, key); err != nil {
 		return err
 	}
 	if err := d.openRules(); err != nil {
@@ -207,6 +219,7 @@ func (d *daemon) openCaptures() (err error) {
 			Captures: d.captures, Events: d.eventLog, Rooms: d.rooms, Rules: d.rules, Capacity: d.capacity, History: d.history, Recordings: browsers, Probe: probe, PublicKeys: key.PublicKeys, TimeStamp: checkStamp,
 			Webhooks: d.webhooks,
 			Uploads:  d.uploader.Stats, Pending: d.spool.Pending, Aside: d.spool.Aside, Space: d.space.Stats, Metrics: metrics, Ready: func() error { return nil }, Keys: keys, Secure: d.config.TLS != (configs.TLS{}), Version: version, Log: d.log,
+			Retention: d.keeper, Audit: d.audit,
 		})),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
@@ -277,7 +290,9 @@ func (d *daemon) run(ctx context.Context, ready func(addresses)) error {
 		case <-ctx.Done():
 		}
 	}()
-	service.Go(func() { _ = d.rules.Run(ctx) }) // likewise
+	service.Go(func() { _ = d.rules.Run(ctx) })     // likewise
+	service.Go(func() { _ = d.keeper.Run(ctx) })    // likewise
+	service.Go(func() { _ = d.audit.Run(roomCtx) }) // likewise
 	service.Go(func() { d.keepHistory(roomCtx) })
 	service.Go(func() { d.capacity.Run(ctx) })
 	_ = d.captures.Run(ctx) // returns the context's cause

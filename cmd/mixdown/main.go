@@ -51,6 +51,7 @@ type cli struct {
 	Serve      serveCommand              `cmd:"" help:"Run the daemon."`
 	Record     recordCommand             `cmd:"" help:"Capture a room through a running daemon."`
 	Token      tokenCommand              `cmd:"" help:"Print a room login token."`
+	Audit      auditCommand              `cmd:"" help:"Check the log of acts."`
 	Verify     verifyCommand             `cmd:"" help:"Check one recording: exit 0 intact, 1 broken, 2 could not check."`
 	Rebuild    rebuildCommand            `cmd:"" help:"Make the manifest of a recording again from its segments."`
 	Keys       keysCommand               `cmd:"" help:"Print the public keys of recordings' signatures, or make a new key."`
