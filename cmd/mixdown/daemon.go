@@ -192,10 +192,8 @@ func (d *daemon) openCaptures() (err error) {
 		Dir:   filepath.Join(d.config.Data, "captures"), Spool: d.spool, Storages: names,
 		Systems: map[string]joiner.System{"mixdown": native.New(native.Config{Engine: d.engine, Log: d.log})},
 		URL:     func() string { return "ws://" + loopback(d.inner.Addr()) + "/ws" },
-		Admit:   d.admit, Token: d.recorderToken, Key: key, Local: d.uploader.Drain, Events: reconsidering{d.events, d}, Log: d.log,
+		Admit:   d.admit, Retain: d.retain, Token: d.recorderToken, Key: key, Local: d.uploader.Drain, Events: reconsidering{d.events, d}, Log: d.log,
 		Elsewhere: d.elsewhere(), Try: try(buckets), Away: d.uploader.Away, Space: d.space.Level,
-		Admit: d.admit, Retain: d.retain, Token: d.recorderToken, Key: key, Local: d.uploader.Drain, Events: reconsidering{d.events, d}, Log: d.log,
-		Elsewhere: d.elsewhere(), Try: try(buckets), Away: d.uploader.Away,
 		Encryption: to,
 	})
 	if err != nil {
