@@ -233,6 +233,12 @@ func set(v reflect.Value, name, value string) error {
 			return fmt.Errorf("%s: %q is not a whole number", name, value)
 		}
 		v.SetInt(int64(n))
+	case reflect.Float64:
+		n, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			return fmt.Errorf("%s: %q is not a number", name, value)
+		}
+		v.SetFloat(n)
 	case reflect.Int64: // time.Duration is the only one
 		d, err := time.ParseDuration(value)
 		if err != nil {
