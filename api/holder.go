@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"slices"
 
 	"mixdown/capture"
 	"mixdown/storage"
@@ -16,7 +17,8 @@ import (
 // holder is a storage that holds a recording, or a part of it.
 type holder struct {
 	storage.Browser
-	name string
+	name   string
+	backup bool // only for what a storage could not be given
 }
 
 // browse finds the storages of a recording, in the order in which its capture
@@ -29,14 +31,15 @@ func (s *server) browse(id string) (all []holder, base string, err error) {
 		}
 		return nil, "", newProblem(http.StatusNotFound, "recording_not_found", "there is no recording %q", id)
 	}
+	storages := c.Storages()
 	for _, name := range c.Places() {
-		b := s.Recordings[name]
+		h := holder{s.Recordings[name], name, !slices.Contains(storages, name)}
 		switch {
-		case b == nil:
-		case name == capture.LocalStorage: // the nearest comes first
-			all = append([]holder{{b, name}}, all...)
+		case h.Browser == nil:
+		case name == capture.LocalStorage && !h.backup: // the nearest comes first
+			all = append([]holder{h}, all...)
 		default:
-			all = append(all, holder{b, name})
+			all = append(all, h)
 		}
 	}
 	if len(all) == 0 {

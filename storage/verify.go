@@ -238,7 +238,7 @@ func (v *verification) segment(m *Manifest, s Segment) {
 	p := problemOf(m, s)
 	i := slices.IndexFunc(m.Outputs, func(o Output) bool { return o.ID == s.Output })
 	if _, there := v.files[s.Path]; !there && v.options.Bucket != "" && i >= 0 && !slices.Contains(m.Outputs[i].Storage, v.options.Bucket) {
-		if s.Index == 1 {
+		if s.Index == 1 && !slices.Contains(m.Outputs[i].Backup, v.options.Bucket) {
 			v.note("output %s is kept in %s, not in %s", s.Output, strings.Join(m.Outputs[i].Storage, ", "), v.options.Bucket)
 		}
 		return
