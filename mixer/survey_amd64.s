@@ -1,9 +1,10 @@
 #include "textflag.h"
 
-// SSE2 only, which every amd64 has. A frame is 960 pairs of left and right.
+// A frame is 960 pairs of left and right. Each loop is there for SSE2, which
+// every amd64 has, and for AVX, with the same sums in the same order.
 
-// func survey(f *pcm.Frame, l *look)
-TEXT ·survey(SB), NOSPLIT, $0-16
+// func surveySSE(f *pcm.Frame, l *look)
+TEXT ·surveySSE(SB), NOSPLIT, $0-16
 	MOVQ f+0(FP), SI
 	MOVQ l+8(FP), DI
 	MOVQ $120, CX           // times eight samples
@@ -61,8 +62,8 @@ samples:
 	MOVUPS X11, 24(DI)
 	RET
 
-// func addMono(row *[pcm.FrameSize]float64, f *pcm.Frame, gain float64)
-TEXT ·addMono(SB), NOSPLIT, $0-24
+// func addMonoSSE(row *[pcm.FrameSize]float64, f *pcm.Frame, gain float64)
+TEXT ·addMonoSSE(SB), NOSPLIT, $0-24
 	MOVQ row+0(FP), DI
 	MOVQ f+8(FP), SI
 	MOVSD gain+16(FP), X7
@@ -89,4 +90,80 @@ add:
 	ADDQ $32, DI
 	DECQ CX
 	JNZ add
+	RET
+
+// func surveyAVX(f *pcm.Frame, l *look)
+TEXT ·surveyAVX(SB), NOSPLIT, $0-16
+	MOVQ f+0(FP), SI
+	MOVQ l+8(FP), DI
+	MOVQ $120, CX           // times eight samples
+	VXORPS Y8, Y8, Y8       // largest magnitudes
+	VXORPS Y9, Y9, Y9       // bits that differ
+	VXORPS Y10, Y10, Y10    // squares of samples 0 1 4 5 2 3 6 7 of eight
+	PCMPEQL X12, X12
+	PSRLL $1, X12           // all bits but the sign
+	VINSERTF128 $1, X12, Y12, Y12
+
+samples:
+	VMOVUPS (SI), Y0        // L0 R0 L1 R1, L2 R2 L3 R3
+	VMOVUPS 32(SI), Y1
+	VSHUFPS $0x88, Y1, Y0, Y2 // L0 L1 L4 L5, L2 L3 L6 L7
+	VSHUFPS $0xDD, Y1, Y0, Y3 // R0 R1 R4 R5, R2 R3 R6 R7
+	VXORPS Y2, Y3, Y3
+	VORPS Y3, Y9, Y9
+	VMULPS Y2, Y2, Y4
+	VADDPS Y4, Y10, Y10
+	VANDPS Y12, Y2, Y2
+	VMAXPS Y2, Y8, Y8
+	ADDQ $64, SI
+	DECQ CX
+	JNZ samples
+
+	VEXTRACTF128 $1, Y8, X0
+	VMAXPS X0, X8, X8
+	VSHUFPS $0x4E, X8, X8, X0 // the upper two below
+	VMAXPS X0, X8, X8
+	VSHUFPS $0xB1, X8, X8, X0 // neighbours swapped
+	VMAXPS X0, X8, X8
+	VMOVSS X8, 0(DI)
+	VEXTRACTF128 $1, Y9, X0
+	VORPS X0, X9, X9
+	VSHUFPS $0x4E, X9, X9, X0
+	VORPS X0, X9, X9
+	VSHUFPS $0xB1, X9, X9, X0
+	VORPS X0, X9, X9
+	VMOVSS X9, 4(DI)
+	VEXTRACTF128 $1, Y10, X0
+	VUNPCKLPD X0, X10, X1   // 0 1 2 3
+	VUNPCKHPD X0, X10, X2   // 4 5 6 7
+	VMOVUPS X1, 8(DI)
+	VMOVUPS X2, 24(DI)
+	VZEROUPPER
+	RET
+
+// func addMonoAVX(row *[pcm.FrameSize]float64, f *pcm.Frame, gain float64)
+TEXT ·addMonoAVX(SB), NOSPLIT, $0-24
+	MOVQ row+0(FP), DI
+	MOVQ f+8(FP), SI
+	VBROADCASTSD gain+16(FP), Y7
+	MOVQ $120, CX           // times eight samples
+
+add:
+	VMOVUPS (SI), X0
+	VMOVUPS 32(SI), X1
+	VSHUFPS $0x88, 16(SI), X0, X0 // L0 L1 L2 L3
+	VSHUFPS $0x88, 48(SI), X1, X1
+	VCVTPS2PD X0, Y0
+	VCVTPS2PD X1, Y1
+	VMULPD Y7, Y0, Y0
+	VMULPD Y7, Y1, Y1
+	VADDPD (DI), Y0, Y0
+	VADDPD 32(DI), Y1, Y1
+	VMOVUPD Y0, (DI)
+	VMOVUPD Y1, 32(DI)
+	ADDQ $64, SI
+	ADDQ $64, DI
+	DECQ CX
+	JNZ add
+	VZEROUPPER
 	RET

@@ -16,7 +16,7 @@ func TestFigures(t *testing.T) {
 		{rooms: 1, streams: 100, kind: "live", us: 2400, p50: 40, p99: 55},
 		{rooms: 1, streams: 100, kind: "stored", us: 600},
 		{rooms: 50, streams: 2, kind: "record", us: 2700},
-		{rooms: 1, streams: 300, kind: "record", us: 1700},
+		{rooms: 1, streams: 500, kind: "record", us: 1700},
 	})
 	for what, v := range map[string][2]float64{
 		"record":  {f.RecordRatio, 1.2},
@@ -25,7 +25,7 @@ func TestFigures(t *testing.T) {
 		"receive": {f.ReceiveRatio, 0.5},
 		"small":   {f.SmallRatio, 1.5},
 		"core":    {f.StreamsPerCore, 1e6 / 1800},
-		"300":     {f.Record300US, 1700},
+		"500":     {f.Record500US, 1700},
 		"10":      {f.Record10US, 0},
 	} {
 		if v[0] != v[1] {

@@ -62,12 +62,18 @@ type nowhere struct{}
 // WriteFrame implements pcm.Writer.
 func (nowhere) WriteFrame(*pcm.Frame) error { return nil }
 
-// constant reads the same frame all the time.
-type constant struct{ frame pcm.Frame }
+// constant reads the same frame all the time. The mixer gives it the same room
+// each time, which it fills once, for reading is not what is measured.
+type constant struct {
+	frame pcm.Frame
+	read  bool
+}
 
 // ReadFrame implements pcm.Reader.
 func (s *constant) ReadFrame(f *pcm.Frame) error {
-	*f = s.frame
+	if !s.read {
+		*f, s.read = s.frame, true
+	}
 	return nil
 }
 
