@@ -50,7 +50,7 @@ const (
 	deadBand   = pcm.Rate / 200  // 5 ms: an offset that errs by less is left alone
 	maxRate    = 1000e-6
 	haste      = 400e-6
-	staleAfter = 5 * pcm.Rate // a contiguous packet that comes later opens an epoch
+	staleAfter = 4800 * pcm.Rate / 1000 // a contiguous packet that comes later opens an epoch
 	earlyLimit = 2 * pcm.Rate
 	oldestKept = 30 * pcm.Rate
 )

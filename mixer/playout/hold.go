@@ -13,10 +13,16 @@ const (
 	holdLeast  = pcm.Rate               // shorter is a matter of the network
 	holdProof  = 300 * time.Millisecond // of packets that do not catch up
 	holdProofs = 3
+	// holdHorizon is how far behind a frame arrivals are asked. Deep is read five
+	// seconds late, so they are there.
+	holdHorizon = 4900 * pcm.Rate / 1000
+	holdFrame   = 40 * time.Millisecond // that the last proof may be short of the horizon
 )
 
 // resumed tells whether p, the first that waits in e and due at pos, goes on
-// after a hold. Only what arrived within the horizon is asked.
+// after a hold. Only what arrived within the horizon is asked; what came so
+// late that it ends the proof early has to do with three packets. What came
+// later still has an epoch of its own already.
 func (e *epoch) resumed(p *entry, pos int64) bool {
 	at := samplesAt(p.at)
 	if !p.top || at-pos < holdLeast {
@@ -25,7 +31,7 @@ func (e *epoch) resumed(p *entry, pos int64) bool {
 	last, proofs := p.at, 0
 	for _, q := range e.queue[1:] {
 		late := samplesAt(q.at) - at
-		if !q.top || samplesAt(q.at) > pos+horizon {
+		if !q.top || samplesAt(q.at) > pos+holdHorizon {
 			continue
 		}
 		if late-(q.media-p.media) < -jump {
@@ -33,7 +39,8 @@ func (e *epoch) resumed(p *entry, pos int64) bool {
 		}
 		last, proofs = max(last, q.at), proofs+1
 	}
-	return proofs >= holdProofs && last-p.at >= holdProof
+	heard := time.Duration(pos+holdHorizon-at)*time.Second/pcm.Rate - holdFrame
+	return proofs >= holdProofs && last-p.at >= min(holdProof, heard)
 }
 
 // resume gives what waits in e a timeline of its own, placed by its arrival.

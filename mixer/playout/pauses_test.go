@@ -59,7 +59,7 @@ func pauses() []pause {
 		all = append(all, pause{name: "DTX " + d.String(), length: d, every: 400 * time.Millisecond},
 			pause{name: "nothing for " + d.String(), length: d})
 	}
-	for _, d := range []time.Duration{1500, 2000, 3000, 8000, 20000, 90000} {
+	for _, d := range []time.Duration{1500, 2000, 3000, 3600, 4500, 4790, 4950, 8000, 20000, 90000} {
 		d *= time.Millisecond
 		all = append(all, pause{name: "hold without RTP time " + d.String(), length: d, frozen: true})
 	}
