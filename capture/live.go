@@ -28,7 +28,8 @@ type live struct {
 	mu        sync.Mutex
 	streams   map[string]*receiver // by stream id
 	listeners int
-	wanted    int // republished mixes and listeners
+	wanted    int         // republished mixes and listeners
+	audience  func(n int) // tells those who receive that somebody listens now
 	wake      chan struct{}
 	relays    []*relay
 	ended     []*relay  // not stopped yet
@@ -41,7 +42,7 @@ func newLive(now *atomic.Pointer[settings], mix MixSpec, id string, c clock, log
 	l := &live{
 		log: log, id: id, channels: mix.Channels, settings: now, clock: c, pubs: &joiner.Publications{},
 		mixer:   mixer.New(mixer.Config{Level: mix.Level}),
-		streams: map[string]*receiver{}, wake: make(chan struct{}, 1),
+		streams: map[string]*receiver{}, wake: make(chan struct{}, 1), audience: func(int) {},
 	}
 	l.change(now.Load())
 	return l
@@ -88,6 +89,7 @@ func (l *live) run(ctx context.Context) {
 			l.sleep(ctx)
 			continue
 		}
+		l.audience(1)
 		clocked, stop := context.WithCancel(ctx)
 		var ticking sync.WaitGroup
 		ticking.Go(func() { _ = l.mixer.Run(clocked) }) // ends with its context only
@@ -97,6 +99,7 @@ func (l *live) run(ctx context.Context) {
 		}
 		stop()
 		ticking.Wait()
+		l.audience(-1)
 	}
 }
 

@@ -35,7 +35,8 @@ type Config struct {
 	// Retain decides how long a new recording is kept, and refuses one that
 	// its storages cannot keep so; without a retention it is kept for ever.
 	Retain     func(id string, spec Spec) (*storage.Retention, error)
-	Encryption Encryption // of the recordings
+	Encryption Encryption  // of the recordings
+	Audience   func(n int) // told 1 and -1 when a live mix begins and ends; nil is nobody
 	Log        *slog.Logger
 	Fault      storage.Fault // of the journals' disk; for tests
 

@@ -129,6 +129,9 @@ func assemble(env *Config, s saved) *Capture {
 		c.mu.status = *s.Status
 	}
 	c.live = newLive(&c.settings, c.spec.Mix, c.id, c.clock, c.log)
+	if env.Audience != nil {
+		c.live.audience = env.Audience
+	}
 	c.room = &room{c: c, active: map[string]*receiver{}, confirmed: map[string]bool{}, declined: map[string]joiner.Stream{}}
 	return c
 }

@@ -56,6 +56,7 @@ type daemon struct {
 	media    *udp.Conn // of the rooms
 	sfu      *sfu.Server
 	rooms    *rooms.Service
+	sockets  *udp.Group // of the recorder
 	engine   *peer.Engine
 	spool    *storage.Spool
 	buckets  map[string]storage.Bucket
@@ -134,12 +135,11 @@ func (d *daemon) openRooms() (err error) {
 	}); err != nil {
 		return err
 	}
-	sockets, err := udp.NewGroup()
-	if err != nil {
+	if d.sockets, err = udp.NewGroup(); err != nil {
 		return fmt.Errorf("recorder: %w", err)
 	}
-	d.onClose(sockets.Close)
-	d.engine, err = peer.New(peer.Config{Sockets: sockets, Log: d.log, SenderReports: true})
+	d.onClose(d.sockets.Close)
+	d.engine, err = peer.New(peer.Config{Sockets: d.sockets, Log: d.log, SenderReports: true})
 	if err != nil {
 		return fmt.Errorf("recorder: %w", err)
 	}
@@ -195,6 +195,7 @@ func (d *daemon) openCaptures() (err error) {
 		Admit:   d.admit, Retain: d.retain, Token: d.recorderToken, Key: key, Local: d.uploader.Drain, Events: reconsidering{d.events, d}, Log: d.log,
 		Elsewhere: d.elsewhere(), Try: try(buckets), Away: d.uploader.Away, Space: d.space.Level,
 		Encryption: to,
+		Audience:   d.sockets.Audience,
 	})
 	if err != nil {
 		return err

@@ -222,3 +222,21 @@ func TestGroupRefusesWhatCannotBeSent(t *testing.T) {
 		t.Errorf("%d bytes, %v", n, err)
 	}
 }
+
+// Who listens now waits for one tick, a recorder alone for three.
+func TestGroupHurriesForListeners(t *testing.T) {
+	g := group(t)
+	if g.tick() != 3*Tick {
+		t.Errorf("without listeners the tick is %v", g.tick())
+	}
+	g.Audience(1)
+	g.Audience(1)
+	g.Audience(-1)
+	if g.tick() != Tick {
+		t.Errorf("with a listener the tick is %v", g.tick())
+	}
+	g.Audience(-1)
+	if g.tick() != 3*Tick {
+		t.Errorf("after the last listener the tick is %v", g.tick())
+	}
+}

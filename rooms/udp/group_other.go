@@ -26,6 +26,9 @@ func (g *Group) Listen(network string, addr *net.UDPAddr) (*Socket, error) {
 	return &Socket{conn}, nil
 }
 
+// Audience does nothing: nobody waits for a tick here.
+func (g *Group) Audience(int) {}
+
 // Close does nothing: sockets are closed by those who opened them.
 func (g *Group) Close() error { return nil }
 

@@ -179,7 +179,7 @@ func (c *captures) open() (*capture.Manager, *storage.Uploader, error) {
 		Dir: filepath.Join(c.dir, "captures"), Spool: c.spool, Storages: []string{capture.LocalStorage},
 		Systems: map[string]joiner.System{"mixdown": c.system}, URL: func() string { return "" },
 		Token: func(l joiner.Login) (string, error) { return login(l.URL, l.RoomID, l.UserID, l.Hidden).Token() },
-		Key:   key, Local: uploader.Drain, Log: c.log,
+		Key:   key, Local: uploader.Drain, Audience: c.sockets.Audience, Log: c.log,
 	})
 	return manager, uploader, err
 }
