@@ -3,6 +3,7 @@ package capture_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,14 +26,16 @@ import (
 // bytes are. It sounds as its voice does.
 type secret struct {
 	*voice
-	marks [][]byte // payloads that must be nowhere
+	said atomic.Int64 // packets that must be nowhere
 }
+
+// whispered numbers those packets, from it on.
+const whispered = 0x5ec7e7000000
 
 // whisper speaks for d what must not be kept.
 func (v *secret) whisper(s *stage, d time.Duration) {
 	for range d / pcm.FrameTime {
-		p := numbered(v.packets[int(v.seq)%len(v.packets)], 0x5ec7e7000000+int64(len(v.marks)))
-		v.marks = append(v.marks, p)
+		p := numbered(v.packets[int(v.seq)%len(v.packets)], whispered+v.said.Add(1))
 		s.send(v.id, v.seq, v.ts, p)
 		v.seq++
 		v.ts += pcm.FrameSize
@@ -43,10 +47,10 @@ func (v *secret) whisper(s *stage, d time.Duration) {
 // folder, and returns how many files it looked through.
 func (v *secret) nowhere(t testing.TB, dir string) (files int) {
 	t.Helper()
-	if len(v.marks) == 0 {
+	if v.said.Load() == 0 {
 		t.Fatal("nothing was whispered")
 	}
-	mark := v.marks[0][len(v.marks[0])-8:][:5] // the same in all of them
+	mark := binary.BigEndian.AppendUint64(nil, whispered)[:5] // the same in all of them
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err
