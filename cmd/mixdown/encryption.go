@@ -42,5 +42,10 @@ func (d *daemon) erase(ctx context.Context, id string, e storage.Erasure) (*stor
 		}
 		e.Places[name] = place
 	}
-	return e.Run(ctx)
+	var r *storage.SealedRecording
+	err = d.keeper.WhileFree(recordingOf(c), func() (err error) { // a hold overrides erasure, too
+		r, err = e.Run(ctx)
+		return err
+	})
+	return r, err
 }

@@ -65,6 +65,7 @@ func TestRetentionOverREST(t *testing.T) {
 	if a := h.ask("DELETE", "/v1/recordings/early", nil).problem(409, "recording_held"); !strings.Contains(string(a.body), "h1") {
 		t.Errorf("the hold is not named: %s", a.body)
 	}
+	h.ask("POST", "/v1/recordings/early/erase", map[string]any{"userID": "ann", "reason": "x"}).problem(409, "recording_held")
 	st := decode[retention.Standing](h.ask("GET", "/v1/recordings/early/retention", nil).ok(200))
 	if st.Class != "short" || !slices.Equal(st.Holds, []string{"h1"}) || st.RetainUntil == nil || st.Extended {
 		t.Errorf("it stands %+v", st)
