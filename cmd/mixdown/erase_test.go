@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -76,5 +78,47 @@ func TestEraseOverREST(t *testing.T) {
 	}](t, d.client(), http.MethodPost, "/v1/recordings/c1/erase", ann)
 	if !answer.Mixed || answer.Certificate.Number != 2 {
 		t.Errorf("erased again over REST: %+v", answer)
+	}
+	tampered(t, dir, filepath.Join(d.data, "keys", "signing.pub"))
+}
+
+// tampered changes what stands about an erasure, and verify finds it.
+func tampered(t testing.TB, dir, keys string) {
+	t.Helper()
+	for _, c := range []struct {
+		name   string
+		change func([]byte) []byte // nil result: removed
+	}{
+		{"amendments/000001.json", func(b []byte) []byte { return bytes.Replace(b, []byte("request 17"), []byte("request 18"), 1) }},
+		{"amendments/000001.json", func([]byte) []byte { return nil }},
+		{"amendments/000001.json.sig", func([]byte) []byte { return nil }},
+		{"amendments/000002.json", func([]byte) []byte { return nil }},
+		{"amendments/000002.json.sig", func(b []byte) []byte { return append(b, '\n') }},
+		{"keys/mix-v3.age", func([]byte) []byte { return nil }},
+		{"keys/streams/bob/bob-mic.age", func(b []byte) []byte { b[len(b)-1] ^= 1; return b }},
+		{"keys/events.age", func([]byte) []byte { return nil }},
+	} {
+		name := filepath.Join(dir, filepath.FromSlash(c.name))
+		before, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if after := c.change(bytes.Clone(before)); after == nil {
+			err = os.Remove(name)
+		} else {
+			err = os.WriteFile(name, after, 0o640)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if code, out, _ := command(t, "verify", dir, "--public-key", keys); code != exitFailed {
+			t.Errorf("%s changed: verify exits with %d\n%s", c.name, code, out)
+		}
+		if err := os.WriteFile(name, before, 0o640); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if code, out, errs := command(t, "verify", dir, "--public-key", keys); code != exitOK {
+		t.Errorf("put back: verify exits with %d\n%s%s", code, out, errs)
 	}
 }
