@@ -49,11 +49,12 @@ func TestConsole(t *testing.T) {
 	c.sees(lounge + `?.querySelector('.chip').textContent === 'recording'`)
 	c.sees(lounge + `.querySelector('.meter').ariaValueNow > 50`)
 	c.sees(lounge + `.querySelector('.ledger').ariaLabel.includes('received')`)
-	webtest.Do(t, c.page, lounge+`.querySelector('[aria-pressed]').click()`)
+	webtest.Do(t, c.page, lounge+`.querySelector('.buttons .listen').click()`)
 	c.sees(`document.getElementById('listening')?.currentTime > 1`)
 	c.hears(`document.getElementById('listening').captureStream()`, annHz)
 	c.looks("console-live")
 	c.accessible("live")
+	c.controls(lounge)
 	webtest.Do(t, c.page, lounge+`.querySelector('.danger').click()`)
 	c.sees(lounge + ` === null`)
 	eventually(t, "twenty seconds are recorded", 60*time.Second, func() bool {
@@ -77,6 +78,28 @@ func TestConsole(t *testing.T) {
 	webtest.Do(t, c.page, `document.getElementById('leave').click()`)
 	c.sees(`document.getElementById('login')`)
 	c.sees(`sessionStorage.length === 0`)
+}
+
+// controls mutes, turns and pauses, and sees each come back from the daemon.
+func (c *console) controls(card string) {
+	c.t.Helper()
+	press := func(what string) { webtest.Do(c.t, c.page, card+`.querySelector('`+what+`').click()`) }
+	press(".tools .mute")
+	c.sees(card + `.querySelector('.tools .mute').textContent === 'Muted'`)
+	press(".tools .mute")
+	c.sees(card + `.querySelector('.tools .mute').textContent === 'Mute'`)
+	webtest.Do(c.t, c.page, `{
+		const gain = `+card+`.querySelector('.tools input');
+		gain.value = -6;
+		gain.dispatchEvent(new Event('change', {bubbles: true}));
+	}`)
+	c.sees(card + `.querySelector('.tools .note').textContent === '-6 dB'`)
+	press(".pause")
+	c.sees(card + `.querySelector('.chip').textContent === 'paused'`)
+	press(".pause")
+	c.sees(card + `.querySelector('.chip').textContent === 'recording'`)
+	press(".tools .listen")
+	c.sees(`document.getElementById('listening')?.src.includes('stream=cid-mic') && document.getElementById('listening').currentTime > 0.5`)
 }
 
 func (c *console) enter(key string) {

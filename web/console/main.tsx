@@ -47,7 +47,7 @@ function App() {
               <a key={name} href={`#${name}`} aria-current={at.name === name ? 'page' : undefined}>{text}</a>
             ))}
             <a href="/call">Call</a>
-            <button id="leave" type="button" onClick={leave}>Forget key</button>
+            <button id="leave" type="button" onClick={leave}>Sign out</button>
           </nav>
           {at.name === 'live' ? <Live failed={failed} ok={() => setError('')} /> : <Recordings chosen={at.chosen} failed={failed} ok={() => setError('')} />}
         </>

@@ -22,6 +22,7 @@ export interface Capture {
   end: string | null;
   seconds: number;
   room: { system: string; roomID: string };
+  mix: { gains?: Record<string, number>; mute?: string[] };
   streams: Stream[];
   outputs: { id: string; what: string; format: string; segments: number; storage: string[] }[];
   live: { running: boolean; latencyP50Ms: number };
@@ -87,7 +88,7 @@ export async function ask(method: string, path: string, body?: unknown): Promise
   let answer: Response;
   try {
     answer = await fetch(path, {
-      method, headers: { Authorization: `Bearer ${key.get()}`, ...(body ? { 'Content-Type': 'application/json' } : {}) },
+      method, headers: { Authorization: `Bearer ${key.get()}`, ...(body ? { 'Content-Type': method === 'PATCH' ? 'application/merge-patch+json' : 'application/json' } : {}) },
       ...(body ? { body: JSON.stringify(body) } : {}),
     });
   } catch {
@@ -95,7 +96,8 @@ export async function ask(method: string, path: string, body?: unknown): Promise
   }
   if (answer.ok) return answer;
   const problem = await answer.json().catch(() => ({}));
-  throw new Refused(answer.status, problem.detail || problem.title || answer.statusText);
+  const errors = (problem.errors ?? []).map((e: { location?: string; message?: string }) => `${e.location ?? ''} ${e.message ?? ''}`.trim());
+  throw new Refused(answer.status, [problem.detail || problem.title || answer.statusText, ...errors].join('; '));
 }
 
 export async function get<T>(path: string): Promise<T> {
