@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,14 +61,19 @@ func TestSpace(t *testing.T) {
 			return uint64(max(0, 100-time.Since(start).Minutes()) * gib)
 		}, false
 		var told []string
+		var mu sync.Mutex
 		s := storage.NewSpace("data", storage.SpaceOptions{
 			Stat: func(dir string) (storage.FreeSpace, error) {
+				mu.Lock()
+				defer mu.Unlock()
 				if broken {
 					return storage.FreeSpace{}, errors.New("gone")
 				}
 				return storage.FreeSpace{Free: free(), Total: 100 * gib}, nil
 			},
 			Notice: func(n storage.Notice) {
+				mu.Lock()
+				defer mu.Unlock()
 				told = append(told, fmt.Sprintf("%d min: %s %v", int(time.Since(start).Minutes()), n.Type, n.Data["level"]))
 			},
 		})
@@ -83,12 +89,16 @@ func TestSpace(t *testing.T) {
 			t.Errorf("after 40 minutes: %+v", st)
 		}
 		time.Sleep(60 * time.Minute)
+		mu.Lock()
 		broken = true
+		mu.Unlock()
 		time.Sleep(time.Minute)
 		if s.Level() != storage.SpaceNone {
 			t.Errorf("level %v when it cannot be told any more", s.Level())
 		}
+		mu.Lock()
 		broken, free = false, func() uint64 { return 50 * gib }
+		mu.Unlock()
 		time.Sleep(20 * time.Minute)
 		if st := s.Stats(); st.Level != "ample" || st.HoursLeft != nil {
 			t.Errorf("in the end: %+v", st)
