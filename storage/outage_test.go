@@ -97,9 +97,16 @@ func TestUploaderOutage(t *testing.T) {
 // holds up neither the next one nor another bucket; what hung arrives later.
 func TestUploaderBlackHole(t *testing.T) {
 	m, other := newMemory(), newMemory()
-	hung := map[string]int{}
+	var mu sync.Mutex
+	tries := map[string]int{}
+	try := func(key string) int {
+		mu.Lock()
+		defer mu.Unlock()
+		tries[key]++
+		return tries[key]
+	}
 	m.fail(func(ctx context.Context, key string) error {
-		if hung[key]++; strings.HasPrefix(key, "hang") && hung[key] == 1 {
+		if try(key) == 1 && strings.HasPrefix(key, "hang") {
 			<-ctx.Done()
 			return ctx.Err()
 		}
