@@ -14,6 +14,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"mixdown/access"
 	"mixdown/events"
@@ -202,5 +203,24 @@ func (s *server) stream(ctx context.Context, out io.Writer, after uint64, f even
 		if _, err := out.Write(b); err != nil {
 			return
 		}
+	}
+}
+
+// collectEvents reads how the log of events and the webhooks stand.
+func (s *server) collectEvents(gauge, counter func(*prometheus.Desc, float64, ...string)) {
+	f := s.Events.Figures()
+	counter(desc("events_total", "Events in the log, ever."), float64(f.Last))
+	counter(desc("events_dropped_total", "Events that found no room in memory while the disk failed."), float64(f.Dropped))
+	gauge(desc("events_pending", "Events that are not on disk yet."), float64(f.Pending))
+	gauge(desc("events_bytes", "Size of the log of events."), float64(f.Bytes))
+	for _, w := range s.Webhooks.List() {
+		up := 1.0
+		if w.State == "down" || w.State == "disabled" {
+			up = 0
+		}
+		gauge(desc("webhook_up", "The endpoint takes events.", "webhook"), up, w.Name)
+		gauge(desc("webhook_pending_events", "Events that wait to be taken.", "webhook"), float64(w.Pending)+float64(w.Behind), w.Name)
+		gauge(desc("webhook_dead_letters", "Events that were not taken within 72 h.", "webhook"), float64(w.Dead), w.Name)
+		counter(desc("webhook_sent_total", "Events that were taken.", "webhook"), float64(w.Sent), w.Name)
 	}
 }

@@ -110,4 +110,5 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	gauge(desc("free_streams", "Streams that could be captured besides."), float64(cp.FreeStreams))
 	gauge(desc("rooms", "Open rooms of the embedded room service."), float64(len(c.s.Rooms.Rooms())))
 	c.s.collectSpool(gauge, counter)
+	c.s.collectEvents(gauge, counter)
 }

@@ -31,6 +31,7 @@ import (
 type stage struct {
 	mu      sync.Mutex
 	cut     bool
+	count   int // of logins
 	rooms   map[joiner.Room]context.CancelCauseFunc
 	players map[string]*player
 	users   []joiner.User
@@ -58,6 +59,7 @@ func (s *stage) Connect(ctx context.Context, _ joiner.Login, room joiner.Room, p
 		s.mu.Unlock()
 		return errCut
 	}
+	s.count++
 	s.rooms[room] = cancel
 	for _, u := range s.users {
 		room.Event(joiner.UserAdded{User: u})
@@ -97,6 +99,13 @@ func (s *stage) follow(ctx context.Context, room joiner.Room, pubs *joiner.Publi
 		case <-changed:
 		}
 	}
+}
+
+// logins is how many there have been.
+func (s *stage) logins() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.count
 }
 
 // link cuts the recorder's link or mends it.
@@ -140,6 +149,11 @@ func (s *stage) leave(id string) {
 
 // send delivers one packet of a stream to whoever is there.
 func (s *stage) send(id string, seq uint16, timestamp uint32, payload []byte) {
+	s.sendAs(id, seq, timestamp, payload, 20)
+}
+
+// sendAs sends a packet that says how loud it is (RFC 6464).
+func (s *stage) sendAs(id string, seq uint16, timestamp uint32, payload []byte, level uint8) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := s.players[id]
@@ -149,7 +163,7 @@ func (s *stage) send(id string, seq uint16, timestamp uint32, payload []byte) {
 	pkt := &rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: 111, SequenceNumber: seq, Timestamp: timestamp, SSRC: p.ssrc}, Payload: payload}
 	for _, r := range p.receivers {
 		if r != nil {
-			r.Packet(pkt, 20, time.Now())
+			r.Packet(pkt, level, time.Now())
 		}
 	}
 }

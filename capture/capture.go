@@ -68,6 +68,9 @@ type Capture struct {
 
 	mendAt time.Duration // when a spoiled timeline is tried again
 
+	watchdog    watchdog
+	participant *joiner.Participant
+
 	recentNews []news // what was told last of who came and left; of Run
 	listed     listed // what the stored manifest says
 
@@ -120,8 +123,8 @@ func (c *Capture) Run(ctx context.Context) error {
 	inRoom, leave := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer leave(nil)
 	left := make(chan error, 1)
-	p := joiner.NewParticipant(c.env.Systems[c.spec.Room.System], c.login(), c.room, c.live.pubs, nil, c.log)
-	wg.Go(func() { left <- p.Run(inRoom) })
+	c.participant = joiner.NewParticipant(c.env.Systems[c.spec.Room.System], c.login(), c.room, c.live.pubs, nil, c.log)
+	wg.Go(func() { left <- c.participant.Run(inRoom) })
 	wg.Go(func() {
 		defer c.guard("live mix")
 		c.live.run(inRoom)
@@ -195,6 +198,7 @@ func (c *Capture) step(upTo time.Duration) {
 	c.setTrouble(err)
 	c.publishStatus(upTo)
 	c.tellNews()
+	c.watch()
 }
 
 // mend makes a spoiled timeline anew from the journal, every few seconds until

@@ -14,15 +14,16 @@ import (
 
 // The kinds of records that make a timeline.
 const (
-	kindPacket    = 1 // an RTP packet of a stream
-	kindReport    = 2 // an RTCP sender report of a stream
-	kindStream    = 3 // a stream begins; Data is a streamRecord
-	kindStreamEnd = 4 // a stream ended; Data is the reason
-	kindUser      = 5 // a user came; Data is a userRecord
-	kindUserEnd   = 6 // a user left
-	kindLink      = 7 // the recorder's own link; Data is a linkState
-	kindAgain     = 8 // Stream is how many records follow that were there before the checkpoint
-	kindControl   = 9 // a change of the running capture; Data is a control
+	kindPacket    = 1  // an RTP packet of a stream
+	kindReport    = 2  // an RTCP sender report of a stream
+	kindStream    = 3  // a stream begins; Data is a streamRecord
+	kindStreamEnd = 4  // a stream ended; Data is the reason
+	kindUser      = 5  // a user came; Data is a userRecord
+	kindUserEnd   = 6  // a user left
+	kindLink      = 7  // the recorder's own link; Data is a linkState
+	kindAgain     = 8  // Stream is how many records follow that were there before the checkpoint
+	kindControl   = 9  // a change of the running capture; Data is a control
+	kindNotice    = 10 // what the watchdog found; Data is a notice
 )
 
 // linkState is the data of a kindLink record, as JSON.

@@ -38,7 +38,9 @@ type Config struct {
 	Encryption Encryption  // of the recordings
 	Audience   func(n int) // told 1 and -1 when a live mix begins and ends; nil is nobody
 	Log        *slog.Logger
-	Fault      storage.Fault // of the journals' disk; for tests
+
+	freeze func() func(streamID string) bool // tests let the decoders of one timeline freeze
+	Fault  storage.Fault                     // of the journals' disk; for tests
 
 	// Admit says whether there is room for one more capture beside those that
 	// run; nil admits all. What it refuses was not started.

@@ -109,6 +109,7 @@ func assemble(env *Config, s saved) *Capture {
 		log:   env.Log.With("capture", s.ID, "room", s.Spec.Room.RoomID),
 		inbox: &inbox{}, done: make(chan struct{}),
 	}
+	c.watchdog.status = ListeningStatus{Verdict: Empty, Since: storage.At(s.Start)}
 	c.ending, c.stop = context.WithCancelCause(context.Background())
 	c.mu.state, c.mu.reason, c.mu.stopAt, c.mu.ended = s.State, s.Reason, s.StopAt, s.End
 	c.mu.changes, c.mu.since = s.Changes, s.Start
@@ -192,7 +193,9 @@ func (c *Capture) rebuild(a *archive, e *eventLog, upTo time.Duration) error {
 	first, again := true, uint32(0)
 	begin := func() (err error) {
 		if t == nil {
-			t, err = restoreTimeline(c.spec, a, e, checkpoint)
+			if t, err = restoreTimeline(c.spec, a, e, checkpoint); err == nil && c.env.freeze != nil {
+				t.frozen = c.env.freeze()
+			}
 		}
 		return err
 	}

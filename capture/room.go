@@ -47,6 +47,8 @@ func (r *room) Event(e joiner.Event) {
 		r.c.inbox.event(kindUser, 0, at, userRecord{e.User})
 	case joiner.UserRemoved:
 		r.c.inbox.event(kindUserEnd, 0, at, userRecord{e.User})
+	case joiner.SoundLevels:
+		r.levels(e.Levels, at)
 	case joiner.StreamRemoved:
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -138,6 +140,7 @@ type receiver struct {
 	c      *Capture
 	num    uint32
 	stream joiner.Stream
+	ear    ear
 	live   atomic.Pointer[playout.Live] // nil while nothing live is asked for
 
 	recorded, heard gate // the inbox's
@@ -161,6 +164,7 @@ func (r *receiver) Packet(p *rtp.Packet, level uint8, at time.Time) {
 		Level:     level,
 		Payload:   p.Payload,
 	}
+	r.ear.hear(q.At, level)
 	live := r.c.inbox.packet(r, &q)
 	r.c.room.heard.Store(true)
 	if l := r.live.Load(); l != nil && live {

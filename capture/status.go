@@ -27,6 +27,7 @@ type Status struct {
 	Live      LiveStatus        `json:"live"`
 	Sealed    *storage.SealMark `json:"sealed,omitempty" doc:"When the recording was sealed, and the head of its chain."`
 	TimeStamp *TimeStamp        `json:"timeStamp,omitempty" doc:"By when an authority has seen the sealed manifest, where one is configured."`
+	Listening ListeningStatus   `json:"listening"`
 	Seconds   float64           `json:"seconds" doc:"Length of the recording so far, as far as it is safe on disk."`
 }
 
@@ -87,6 +88,7 @@ func (c *Capture) Status() Status {
 	if !s.State.Ended() {
 		s.Trouble = strings.TrimPrefix(strings.Join(append([]string{s.Trouble}, troubles...), "; "), "; ")
 	}
+	s.Listening = c.watchdog.status
 	if !c.mu.ended.IsZero() {
 		end := storage.At(c.mu.ended)
 		s.End = &end

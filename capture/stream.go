@@ -31,6 +31,10 @@ type stream struct {
 	first  int64 // sample of its first packet, -1 if none came
 	last   int64 // sample at which it ended
 
+	loudUntil int64 // sample up to which packets say that they are loud
+	deaf      int   // frames in a row that should sound and do not
+	sounds    bool  // the last that should did
+
 	row     row             // of packets that follow one another without a hole
 	talking bool            // by the last spurt; not in snapshots, it comes again
 	quality playout.Quality // as of the last figures
@@ -73,6 +77,9 @@ func (s *stream) placed(p playout.Placed) {
 	if p.Pos < 0 {
 		return // sent before the capture began
 	}
+	if p.Level != playout.NoLevel && p.Level&127 <= loud {
+		s.loudUntil = max(s.loudUntil, p.Pos+int64(p.Samples))
+	}
 	kept, err := s.stems.write(p)
 	s.t.fail(err)
 	if !kept {
@@ -102,6 +109,10 @@ func (s *stream) ReadFrame(f *pcm.Frame) error {
 		s.ended = true
 		return err
 	}
+	if s.t.frozen != nil && s.t.frozen(s.rec.Stream.ID) {
+		*f = pcm.Frame{}
+	}
+	s.listen(f)
 	s.t.fail(s.stems.writeFrame(s.t.frame, f))
 	return err
 }

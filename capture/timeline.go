@@ -35,13 +35,14 @@ type timeline struct {
 	last         time.Duration // of the last record
 	newest       time.Duration // of the last packet of any stream
 	checkpointed time.Duration
-	busy         time.Duration // when there last was a stream
-	heard        bool          // a packet has arrived
-	linked       bool          // the recorder is in the room
-	news         []news        // who came and left lately
-	newsCount    uint64        // of all that ever happened
-	toldNews     uint64        // number of the last that was told in this life
-	controlled   time.Duration // when the last change takes effect
+	busy         time.Duration              // when there last was a stream
+	heard        bool                       // a packet has arrived
+	linked       bool                       // the recorder is in the room
+	frozen       func(streamID string) bool // a fault of tests
+	news         []news                     // who came and left lately
+	newsCount    uint64                     // of all that ever happened
+	toldNews     uint64                     // number of the last that was told in this life
+	controlled   time.Duration              // when the last change takes effect
 	err          error
 }
 
@@ -109,6 +110,8 @@ func (t *timeline) apply(r storage.Record) {
 		t.endStream(r.Stream, at, r.Data)
 	case kindUser, kindUserEnd:
 		t.user(r.Kind == kindUser, at, r.Data)
+	case kindNotice:
+		t.notice(at, r.Data)
 	case kindLink:
 		t.link(linkState(r.Data), at)
 	case kindControl:

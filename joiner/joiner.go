@@ -93,7 +93,7 @@ type SenderReport struct {
 }
 
 // Event is one of [StateChanged], [UserAdded], [UserRemoved], [StreamRemoved],
-// [StreamChanged].
+// [StreamChanged], [SoundLevels].
 type Event interface{ event() }
 
 type (
@@ -114,6 +114,9 @@ type (
 	}
 	// StreamChanged tells a stream's new extra info.
 	StreamChanged struct{ Stream Stream }
+	// SoundLevels tells how loud the room service itself hears the streams,
+	// in dBov, -127 to 0, about once a second. Not every system tells it.
+	SoundLevels struct{ Levels map[string]int }
 )
 
 func (StateChanged) event()  {}
@@ -121,6 +124,7 @@ func (UserAdded) event()     {}
 func (UserRemoved) event()   {}
 func (StreamRemoved) event() {}
 func (StreamChanged) event() {}
+func (SoundLevels) event()   {}
 
 // State is the state of a login as the tutorial names it.
 type State string

@@ -96,6 +96,10 @@ func (p *Participant) Run(ctx context.Context) error {
 	}
 }
 
+// Rejoin ends the present connection, if there is one, and lets Run connect
+// again; why goes into the log and to the room.
+func (p *Participant) Rejoin(why error) { p.roster.cut(why) }
+
 func (p *Participant) end(err error) error {
 	var broken *panicError
 	if errors.As(err, &broken) {

@@ -37,6 +37,15 @@ func (r *roster) begin(cancel context.CancelCauseFunc) {
 	r.since, r.cancel = time.Time{}, cancel
 }
 
+// cut ends the present connection.
+func (r *roster) cut(why error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.cancel != nil {
+		r.cancel(why)
+	}
+}
+
 func (r *roster) up() time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()

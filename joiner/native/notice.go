@@ -9,8 +9,8 @@ import (
 	"mixdown/rooms/signal"
 )
 
-// notice takes one notification of the server's. Those of no use here (sound
-// levels, counts, messages, the room's extra info) are ignored.
+// notice takes one notification of the server's. Those of no use here
+// (counts, messages, the room's extra info) are ignored.
 func (c *connection) notice(work context.Context, m signal.Message) error {
 	switch m.Method {
 	case signal.RoomStateUpdate:
@@ -43,6 +43,11 @@ func (c *connection) notice(work context.Context, m signal.Message) error {
 			for _, s := range p.StreamList {
 				c.room.Event(joiner.StreamChanged{Stream: stream(s)})
 			}
+			return nil
+		})
+	case signal.RoomSoundLevel:
+		return take(m, func(p signal.SoundLevelParams) error {
+			c.room.Event(joiner.SoundLevels{Levels: p.Levels})
 			return nil
 		})
 	case signal.Offer:
