@@ -41,13 +41,13 @@ func (b *beacon) run(s *stage, d, every, lag time.Duration) {
 			next += every
 			tone = beaconLength
 		}
-		payload := []byte{0xf8, 0xff, 0xfe}
+		payload, level := []byte{0xf8, 0xff, 0xfe}, uint8(127)
 		if tone > 0 {
-			payload = b.packets[tone]
+			payload, level = b.packets[tone], 20
 			tone--
 		}
 		time.Sleep(time.Until(start.Add(sent(n) + lag)))
-		s.send(b.id, uint16(n), uint32(n)*pcm.FrameSize, payload)
+		s.sendAs(b.id, uint16(n), uint32(n)*pcm.FrameSize, payload, level)
 		if n%250 == 0 {
 			ntp := uint64((3.9e9+sent(n).Seconds())*(1<<20)) << 12
 			s.report(b.id, joiner.SenderReport{NTP: ntp, RTP: uint32(n) * pcm.FrameSize})

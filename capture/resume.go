@@ -109,7 +109,7 @@ func assemble(env *Config, s saved) *Capture {
 		log:   env.Log.With("capture", s.ID, "room", s.Spec.Room.RoomID),
 		inbox: &inbox{}, done: make(chan struct{}),
 	}
-	c.watchdog.status = ListeningStatus{Verdict: Empty, Since: storage.At(s.Start)}
+	c.watchdog = watchdog{status: ListeningStatus{Verdict: Empty, Since: storage.At(s.Start)}, blamed: map[string]int{}}
 	c.ending, c.stop = context.WithCancelCause(context.Background())
 	c.mu.state, c.mu.reason, c.mu.stopAt, c.mu.ended = s.State, s.Reason, s.StopAt, s.End
 	c.mu.changes, c.mu.since = s.Changes, s.Start

@@ -39,7 +39,11 @@ const (
 
 	healEvery  = 10 * time.Second
 	healTries  = 3           // in that pace; then
-	healRarely = time.Minute // one in
+	healRarely = time.Minute // one login in; decoders are not the fault, then
+
+	// A publisher may say that it is loud when it is not. After so many
+	// verdicts against its decoder it is not believed any more.
+	mostBlame = 3
 )
 
 // ear is what arrives of one stream, by capture time. The connection's
@@ -107,6 +111,7 @@ type watchdog struct {
 	upAt   time.Duration // when the recorder came in; 0 while it is not
 	healAt time.Duration
 	tries  int
+	blamed map[string]int // how often a stream's decoder was
 }
 
 // notice is the data of a kindNotice record.
@@ -163,7 +168,7 @@ func (c *Capture) judge(now time.Duration) (Verdict, []string) {
 		}
 	}
 	for _, s := range c.timeline.streams {
-		if !s.done && s.left < 0 && s.deaf >= deafFrames {
+		if !s.done && s.left < 0 && s.deaf >= deafFrames && c.watchdog.believes(s.rec.Stream.ID) {
 			deaf = append(deaf, s.rec.Stream.ID)
 		}
 	}
@@ -176,6 +181,11 @@ func (c *Capture) judge(now time.Duration) (Verdict, []string) {
 		return DeadDecoder, deaf
 	}
 	return verdict, nil
+}
+
+// believes says that what a stream's packets say of their loudness counts.
+func (w *watchdog) believes(streamID string) bool {
+	return w.blamed[streamID] < mostBlame || w.status.Verdict == DeadDecoder && slices.Contains(w.status.Streams, streamID)
 }
 
 // recovered says that the streams that were not heard are, or are gone: that
@@ -208,6 +218,11 @@ func (c *Capture) changeVerdict(v Verdict, streams []string, now time.Duration) 
 		if !was.Verdict.dead() {
 			w.healAt, w.tries = now, 0
 		}
+		for _, id := range streams {
+			if v == DeadDecoder && !(was.Verdict == v && slices.Contains(was.Streams, id)) {
+				w.blamed[id]++
+			}
+		}
 		c.log.Warn("capture degraded", "cause", v, "streams", streams)
 		c.inbox.event(kindNotice, 0, now, notice{"capture.degraded", v, streams, 0})
 	case was.Verdict.dead():
@@ -231,6 +246,9 @@ func (c *Capture) heal(v Verdict, streams []string, now time.Duration) {
 	case DeadMedia:
 		c.participant.Rejoin(fmt.Errorf("no packets of %v, of whom the room hears something", streams))
 	case DeadDecoder:
+		if w.tries > healTries {
+			return
+		}
 		c.timeline.fail(fmt.Errorf("what %v say is decoded to silence", streams))
 	}
 }

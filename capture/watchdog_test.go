@@ -3,6 +3,7 @@ package capture_test
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -35,6 +36,9 @@ type noted struct {
 func (n *noted) Publish(e events.Event) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if e.Series != "" && slices.ContainsFunc(n.events, func(o events.Event) bool { return o.Series == e.Series && o.Number == e.Number }) {
+		return // as the log does
+	}
 	n.events, n.at = append(n.events, e), append(n.at, time.Now())
 }
 
@@ -247,5 +251,26 @@ func TestMediaCutInARealRoom(t *testing.T) {
 		}
 		t.Logf("told after %v, healed %v after the line was mended", degraded.Sub(fault), healed.Sub(mended))
 		h.end(c, "c1")
+	})
+}
+
+// TestWrongLevels: a publisher that says it is loud and is not costs three
+// verdicts, and no more.
+func TestWrongLevels(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := openCall(t)
+		loudly, silence := k.alice.packets, newVoice(t, "", 0).packets
+		for range 30 {
+			k.alice.packets = loudly
+			k.talk(2*time.Second, 20, -30, nil)
+			k.alice.packets = silence
+			k.talk(8*time.Second, 20, -30, nil)
+		}
+		if _, n := k.told.when("capture.degraded"); n != 3 {
+			t.Errorf("told %d times, want 3", n)
+		}
+		if st := k.c.Status(); st.Listening.Verdict != capture.Hearing || st.Trouble != "" {
+			t.Errorf("afterwards: %+v, trouble %q", st.Listening, st.Trouble)
+		}
 	})
 }
