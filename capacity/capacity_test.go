@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,7 +18,7 @@ type machine struct {
 	base    time.Duration // CPU a second without any stream
 	cost    time.Duration // CPU a second of a stream
 	streams int
-	starts  int
+	starts  atomic.Int64 // captures that run
 	used    time.Duration
 	at      time.Time
 }
@@ -48,7 +49,7 @@ func (m *machine) count() int {
 
 func run(t *testing.T, m *machine, c capacity.Config, test func(*capacity.Meter)) {
 	synctest.Test(t, func(t *testing.T) {
-		c.CPU, c.Count, c.Processors = m.cpu, func() (int, int) { return m.starts, m.count() }, 2
+		c.CPU, c.Count, c.Processors = m.cpu, func() (int, int) { return int(m.starts.Load()), m.count() }, 2
 		meter := capacity.New(c)
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
@@ -68,7 +69,7 @@ func TestRefusesBeforeTheLimit(t *testing.T) {
 		var full *capacity.FullError
 		for range 200 {
 			time.Sleep(time.Second)
-			if err := meter.Admit(10, m.starts); err != nil {
+			if err := meter.Admit(10, int(m.starts.Load())); err != nil {
 				if !errors.As(err, &full) {
 					t.Fatal(err)
 				}
@@ -90,13 +91,13 @@ func TestRefusesBeforeTheLimit(t *testing.T) {
 			t.Errorf("a stream costs %v µs", s.CostUS)
 		}
 		for range 100 { // it stays so: nobody gets in by asking again
-			if meter.Admit(100, m.starts) == nil {
+			if meter.Admit(100, int(m.starts.Load())) == nil {
 				t.Fatal("admitted a hundred streams into a full machine")
 			}
 		}
 		m.set(10)
 		time.Sleep(20 * time.Second)
-		if err := meter.Admit(10, m.starts); err != nil {
+		if err := meter.Admit(10, int(m.starts.Load())); err != nil {
 			t.Errorf("after the others left: %v", err)
 		}
 	})
@@ -110,7 +111,7 @@ func TestBurst(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		in := 0
 		for range 100 {
-			if meter.Admit(10, m.starts) == nil {
+			if meter.Admit(10, int(m.starts.Load())) == nil {
 				in++
 			}
 		}
@@ -123,12 +124,12 @@ func TestBurst(t *testing.T) {
 func TestFixedLimits(t *testing.T) {
 	m := &machine{}
 	run(t, m, capacity.Config{MaxStreams: 10, MaxCaptures: 3}, func(meter *capacity.Meter) {
-		if meter.Admit(11, m.starts) == nil || meter.Admit(10, m.starts) != nil || meter.Admit(1, m.starts) == nil {
+		if meter.Admit(11, int(m.starts.Load())) == nil || meter.Admit(10, int(m.starts.Load())) != nil || meter.Admit(1, int(m.starts.Load())) == nil {
 			t.Error("maxStreams")
 		}
 		time.Sleep(11 * time.Second)
-		m.starts = 3
-		if err := meter.Admit(1, m.starts); err == nil {
+		m.starts.Store(3)
+		if err := meter.Admit(1, int(m.starts.Load())); err == nil {
 			t.Error("maxCaptures")
 		}
 		if s := meter.State(); s.Accepting || s.FreeStreams != 0 || s.RetryAfter == 0 {

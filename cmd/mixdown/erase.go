@@ -17,6 +17,7 @@ import (
 	"mixdown/capture"
 	"mixdown/configs"
 	"mixdown/encoder"
+	"mixdown/retention"
 	"mixdown/storage"
 	"mixdown/storage/crypt"
 	"mixdown/storage/file"
@@ -51,7 +52,7 @@ func (e *eraseCommand) Run(ctx context.Context, p process) error {
 	if err != nil {
 		return &exitError{exitUsage, err}
 	}
-	places, base, err := e.places(ctx, c, p)
+	places, base, held, err := e.places(ctx, c, p)
 	if err != nil {
 		return &exitError{exitUsage, err}
 	}
@@ -61,7 +62,15 @@ func (e *eraseCommand) Run(ctx context.Context, p process) error {
 			return remake{ctx, places, base, r.Manifest, a}.run(e.Identity, gone)
 		}
 	}
-	r, err := erasure.Run(ctx)
+	holds, err := retention.OpenHolds(filepath.Join(c.Data, "retention", "holds"))
+	if err != nil {
+		return &exitError{exitUsage, err}
+	}
+	var r *storage.SealedRecording
+	err = holds.WhileFree(held, func() (err error) {
+		r, err = erasure.Run(ctx)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("erase: %w", err)
 	}
@@ -93,42 +102,58 @@ func operator() string {
 // places opens every storage that may hold a part of the recording. For one
 // that is not where the daemon keeps its recordings, that is only the place
 // that was named.
-func (e *eraseCommand) places(ctx context.Context, c configs.Config, p process) (map[string]storage.Place, string, error) {
+func (e *eraseCommand) places(ctx context.Context, c configs.Config, p process) (_ map[string]storage.Place, base string, held retention.Recording, err error) {
 	v := &verifyCommand{Recording: e.Recording}
 	b, prefix, name, err := v.open(c, p)
 	if err != nil {
-		return nil, "", err
+		return nil, "", held, err
 	}
 	here, err := storage.ReadRecording(ctx, b, prefix)
 	if err != nil {
-		return nil, "", err
+		return nil, "", held, err
 	}
-	base := path.Join(storage.KeyName(here.Manifest.Room.RoomID), here.Manifest.ID)
+	held = heldAs(here.Manifest)
+	base = path.Join(storage.KeyName(here.Manifest.Room.RoomID), here.Manifest.ID)
 	root := filepath.Join(c.Data, "recordings")
 	if !e.inside(root, base) && (name == "" || name == capture.LocalStorage) {
 		if name == capture.LocalStorage {
 			dir, err := filepath.Abs(e.Recording)
 			if err != nil {
-				return nil, "", err
+				return nil, "", held, err
 			}
 			if b, err = file.Attach(filepath.Dir(dir)); err != nil {
-				return nil, "", err
+				return nil, "", held, err
 			}
 		}
 		fmt.Fprintf(p.stdout, "note: this is not a storage of the daemon: other copies of the recording are not touched\n")
-		return map[string]storage.Place{"here": b.(storage.Place)}, prefix, nil
+		return map[string]storage.Place{"here": b.(storage.Place)}, prefix, held, nil
 	}
 	local, err := file.Attach(root)
 	if err != nil {
-		return nil, "", err
+		return nil, "", held, err
 	}
 	all := map[string]storage.Place{capture.LocalStorage: local}
 	for name, s := range c.Storages {
 		if all[name], err = s3.New(s3Config(s)); err != nil {
-			return nil, "", fmt.Errorf("storage %s: %w", name, err)
+			return nil, "", held, fmt.Errorf("storage %s: %w", name, err)
 		}
 	}
-	return all, base, nil
+	return all, base, held, nil
+}
+
+// heldAs is the recording as holds look at it.
+func heldAs(m *storage.Manifest) retention.Recording {
+	r := retention.Recording{ID: m.ID, Room: m.Room, Labels: m.Labels, Start: m.Start.Time}
+	if m.End != nil {
+		r.End = m.End.Time
+	}
+	for _, u := range m.Users {
+		r.Users = append(r.Users, u.UserID)
+	}
+	for _, s := range m.Streams {
+		r.Users = append(r.Users, s.UserID)
+	}
+	return r
 }
 
 // inside says that the folder that was named is the daemon's own.

@@ -68,6 +68,14 @@ func TestEraseOverREST(t *testing.T) {
 		t.Errorf("answer: %+v", answer)
 	}
 	intact(t, d, dir, identity)
+	hold := map[string]any{"selector": map[string]any{"recordingID": "c1"}, "reason": "a lawsuit"}
+	call[map[string]any](t, d.client(), http.MethodPut, "/v1/holds/suit", hold)
+	if code, _, errs := command(t, "erase", dir, "--user", "bob", "--reason", "request 18", "--data", d.data); code == exitOK || !strings.Contains(errs, "suit") {
+		t.Errorf("erase under a hold: exit %d\n%s", code, errs)
+	}
+	if err := d.client().call(t.Context(), http.MethodDelete, "/v1/holds/suit", nil, nil); err != nil {
+		t.Error(err)
+	}
 	if code, out, errs := command(t, "erase", dir, "--user", "ann", "--reason", "request 17", "--identity", identity, "--data", d.data); code != exitOK || !strings.Contains(out, "mix-ogg-v3") {
 		t.Errorf("mixing again: exit %d\n%s%s", code, out, errs)
 	}
