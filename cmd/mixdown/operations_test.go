@@ -141,3 +141,50 @@ func TestDoctor(t *testing.T) {
 		t.Errorf("exit %d, %v: %s", code, err, out)
 	}
 }
+
+var problemCode = regexp.MustCompile(`newProblem\(http\.Status\w+, "([a-z_]+)"`)
+
+// TestErrorCodesAreDocumented: the manual names every code of the API, and no
+// other.
+func TestErrorCodesAreDocumented(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob(filepath.Join("..", "..", "api", "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := map[string]bool{"too_large": true, "unsupported_media_type": true} // found by the framework
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range problemCode.FindAllSubmatch(b, -1) {
+			used[string(m[1])] = true
+		}
+	}
+	b, err := os.ReadFile(filepath.Join("..", "..", "docs", "api.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(b), "\n## Errors\n")
+	documented := map[string]bool{}
+	for line := range strings.Lines(section) {
+		cells := strings.Split(line, "|")
+		if len(cells) < 3 || !strings.Contains(cells[1], "`") {
+			continue
+		}
+		for _, m := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(cells[1], -1) {
+			documented[m[1]] = true
+		}
+	}
+	for code := range used {
+		if !documented[code] {
+			t.Errorf("docs/api.md does not explain %s", code)
+		}
+	}
+	for code := range documented {
+		if !used[code] {
+			t.Errorf("docs/api.md explains %s, which the API does not use", code)
+		}
+	}
+}
