@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"mixdown/configs"
 )
 
 var metricName = regexp.MustCompile(`mixdown_[a-z0-9_]+`)
@@ -21,7 +23,9 @@ var metricName = regexp.MustCompile(`mixdown_[a-z0-9_]+`)
 // name is what a daemon with a capture shows, and the manual names all of it.
 func TestDashboardsNameRealMetrics(t *testing.T) {
 	t.Parallel()
-	h := startHere(t)
+	h := startHere(t, func(c *configs.Config) { // nobody is there to take its events
+		c.Webhooks = map[string]configs.Webhook{"away": {URL: "https://webhook.invalid/", Secret: "whsec_" + strings.Repeat("A", 32)}}
+	})
 	h.join("r", "ann", tone(t, 440))
 	h.ask("PUT", "/v1/captures/a", spec("r")).ok(201)
 	shown := map[string]bool{}
