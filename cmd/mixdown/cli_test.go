@@ -205,7 +205,9 @@ func TestUsage(t *testing.T) {
 func TestServe(t *testing.T) {
 	t.Parallel()
 	d := newChild(t)
-	c := configs.Config{Listen: "127.0.0.1:1", UDP: "127.0.0.1:1", Data: "/nonexistent", APIKey: "from-the-file-canary", Log: configs.Log{Level: "error", Format: "json"}}
+	c := configs.Default()
+	c.Listen, c.UDP, c.Data, c.APIKey = "127.0.0.1:1", "127.0.0.1:1", "/nonexistent", "from-the-file-canary"
+	c.Log = configs.Log{Level: "error", Format: "json"}
 	d.args = []string{"--config", writeConfig(t, c), "--data", d.data}
 	d.env = []string{"MIXDOWN_DATA=/nonexistent", "MIXDOWN_LISTEN=" + d.http, "MIXDOWN_UDP=" + d.udp, "MIXDOWN_LOG_LEVEL=info"}
 	d.start()
