@@ -23,11 +23,13 @@ const (
 type History struct {
 	dir string
 
-	mu   sync.Mutex
-	file *os.File
-	size int64
+	mu   sync.Mutex // never held over I/O: who tells of a stream holds up its room
 	buf  []byte
 	open map[string]entry // by room and stream
+
+	io   sync.Mutex // guards what follows
+	file *os.File
+	size int64
 }
 
 // entry is one line: a stream that began, a stream that ended, or, without a
@@ -105,24 +107,25 @@ func (h *History) addLocked(e entry) {
 // Flush makes durable what was noted. While streams are in the air it adds a
 // sign of life, so that a crash tells how long they were known to be.
 func (h *History) Flush() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if len(h.open) > 0 && len(h.buf) == 0 {
-		h.addLocked(entry{At: time.Now().UTC()})
-	}
-	if len(h.buf) == 0 {
+	h.io.Lock()
+	defer h.io.Unlock()
+	return h.flushLocked()
+}
+
+// flushLocked runs with h.io held.
+func (h *History) flushLocked() error {
+	lines := h.take()
+	if len(lines) == 0 {
 		return nil
 	}
-	if h.size == 0 { // a new file must be readable alone
-		for _, e := range h.open {
-			h.addLocked(e)
-		}
-	}
-	n, err := h.file.Write(h.buf)
+	n, err := h.file.Write(lines)
 	h.size += int64(n)
-	h.buf = append(h.buf[:0], h.buf[n:]...)
 	if err == nil {
 		err = h.file.Sync()
+	} else {
+		h.mu.Lock()
+		h.buf = append(lines[n:len(lines):len(lines)], h.buf...)
+		h.mu.Unlock()
 	}
 	if err != nil {
 		return fmt.Errorf("write the history of rooms: %w", err)
@@ -137,12 +140,29 @@ func (h *History) Flush() error {
 	return h.reopen()
 }
 
-// Close flushes and closes the history.
-func (h *History) Close() error {
-	err := h.Flush()
+// take takes what was noted, with a sign of life or, for a new file that must
+// be readable alone, with all that is in the air.
+func (h *History) take() []byte {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return errors.Join(err, h.file.Close())
+	if len(h.open) > 0 && len(h.buf) == 0 {
+		h.addLocked(entry{At: time.Now().UTC()})
+	}
+	if len(h.buf) > 0 && h.size == 0 {
+		for _, e := range h.open {
+			h.addLocked(e)
+		}
+	}
+	lines := h.buf
+	h.buf = nil
+	return lines
+}
+
+// Close flushes and closes the history.
+func (h *History) Close() error {
+	h.io.Lock()
+	defer h.io.Unlock()
+	return errors.Join(h.flushLocked(), h.file.Close())
 }
 
 // Stays lists the streams that were in the air between two instants, and since

@@ -48,6 +48,15 @@ type Engine struct {
 	decisions *decisions
 	wake      chan struct{}
 
+	// What was heard and not yet looked at has a lock of its own, under which
+	// nobody else is called: who tells of a room or a capture may hold locks
+	// that the engine asks for while it decides.
+	heard struct {
+		sync.Mutex
+		activities []Activity
+		changed    []string // rooms whose capture changed its state
+	}
+
 	mu    sync.Mutex
 	rules []Rule // as they are asked
 	rooms map[place]*room
@@ -90,8 +99,41 @@ func New(config Config) (*Engine, error) {
 
 // Observe takes note of an activity. It does not block.
 func (e *Engine) Observe(a Activity) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	e.heard.Lock()
+	e.heard.activities = append(e.heard.activities, a)
+	e.heard.Unlock()
+	e.poke()
+}
+
+// Reconsider makes Run look at a room: its capture changed its state. It does
+// not block.
+func (e *Engine) Reconsider(roomID string) {
+	e.heard.Lock()
+	e.heard.changed = append(e.heard.changed, roomID)
+	e.heard.Unlock()
+	e.poke()
+}
+
+// hearLocked brings the rooms up to what was heard.
+func (e *Engine) hearLocked() {
+	e.heard.Lock()
+	activities, changed := e.heard.activities, e.heard.changed
+	e.heard.activities, e.heard.changed = nil, nil
+	e.heard.Unlock()
+	for _, a := range activities {
+		e.noteLocked(a)
+	}
+	if len(changed) == 0 {
+		return
+	}
+	for at, r := range e.rooms {
+		if slices.Contains(changed, at.roomID) {
+			r.dirty = true
+		}
+	}
+}
+
+func (e *Engine) noteLocked(a Activity) {
 	at := place{a.System, a.RoomID}
 	r := e.rooms[at]
 	if r == nil {
@@ -113,22 +155,9 @@ func (e *Engine) Observe(a Activity) {
 		r.users[a.UserID] = true
 	}
 	r.dirty = true
-	e.poke()
 }
 
-// Reconsider makes Run look at a room: its capture changed its state.
-func (e *Engine) Reconsider(roomID string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for at, r := range e.rooms {
-		if at.roomID == roomID {
-			r.dirty = true
-			e.poke()
-		}
-	}
-}
-
-// poke wakes Run. The caller holds the lock or does not care.
+// poke wakes Run.
 func (e *Engine) poke() {
 	select {
 	case e.wake <- struct{}{}:
@@ -177,6 +206,7 @@ func (e *Engine) Run(ctx context.Context) error {
 // a rule is about. It returns the captures that are to be stopped.
 func (e *Engine) look(all bool, now time.Time) (stop []string) {
 	e.mu.Lock()
+	e.hearLocked()
 	var rooms []*room
 	for _, r := range e.rooms {
 		if r.dirty || all && r.matched {
@@ -283,5 +313,6 @@ func (r *room) people() (users, streams []string) {
 func (e *Engine) OpenRooms() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.hearLocked()
 	return len(e.rooms)
 }

@@ -161,6 +161,7 @@ func (e *Engine) Explain(system, roomID string) Decision {
 	now := time.Now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.hearLocked()
 	r := e.rooms[place{system, roomID}]
 	if r == nil {
 		r = &room{place: place{system, roomID}}

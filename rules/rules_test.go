@@ -388,3 +388,34 @@ func TestManyIdleRooms(t *testing.T) {
 		}
 	})
 }
+
+// TestWhoTellsMayHoldLocks: captures and rooms tell of what happens while they
+// hold locks that the engine asks for when it decides.
+func TestWhoTellsMayHoldLocks(t *testing.T) {
+	c := &captures{all: map[string]*taken{}}
+	e, err := rules.New(rules.Config{
+		Dir: t.TempDir(), Check: func(capture.Spec) error { return nil },
+		Start: c.start, Stop: c.stop, State: c.state, Running: c.running, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = e.Run(ctx) })
+	if _, _, err := e.Put(rules.Rule{ID: "all", Terms: rules.Terms{Rooms: []string{"*"}}}, "test"); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2000 {
+		c.mu.Lock()
+		room := fmt.Sprint("room-", i%20)
+		e.Observe(rules.Activity{System: "mixdown", RoomID: room, UserID: "ann", StreamID: "mic", Gone: i%3 == 0, At: time.Now()})
+		e.Reconsider(room)
+		c.mu.Unlock()
+		if i%100 == 0 {
+			e.Explain("mixdown", room)
+		}
+	}
+	cancel()
+	wg.Wait()
+}
