@@ -242,7 +242,7 @@ func gone(t testing.TB, dir, identity string) {
 	if err != nil || len(mix) < 2 {
 		t.Fatalf("new mix: %v %v", mix, err)
 	}
-	bob := 0
+	ann, bob := 0, 0
 	for _, name := range mix {
 		samples, err := encodertest.ReadFile(name)
 		if err != nil {
@@ -250,13 +250,16 @@ func gone(t testing.TB, dir, identity string) {
 		}
 		for ; len(samples) >= pcm.FrameSize; samples = samples[pcm.FrameSize:] {
 			f := pcm.Frame(samples[:pcm.FrameSize])
-			if level := toneLevel(&f, 400); level > -50 {
-				t.Fatalf("ann is in the new mix, at %.0f dB", level)
+			if toneLevel(&f, 400) > -50 {
+				ann++
 			}
 			if toneLevel(&f, 1000) > -30 {
 				bob++
 			}
 		}
+	}
+	if ann > 6 { // a frame in which bob sets in or breaks off has a little of everything
+		t.Errorf("ann is in %d frames of the new mix", ann)
 	}
 	if bob < 200 {
 		t.Errorf("bob is heard in %d frames of the new mix", bob)
