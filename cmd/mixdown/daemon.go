@@ -188,14 +188,25 @@ func (d *daemon) openCaptures() (err error) {
 		return err
 	}
 	d.captures, err = capture.NewManager(capture.Config{
-		Stamp: stamp,
-		Dir:   filepath.Join(d.config.Data, "captures"), Spool: d.spool, Storages: names,
-		Systems: map[string]joiner.System{"mixdown": native.New(native.Config{Engine: d.engine, Log: d.log})},
-		URL:     func() string { return "ws://" + loopback(d.inner.Addr()) + "/ws" },
-		Admit:   d.admit, Retain: d.retain, Token: d.recorderToken, Key: key, Local: d.uploader.Drain, Events: reconsidering{d.events, d}, Log: d.log,
-		Elsewhere: d.elsewhere(), Try: try(buckets), Away: d.uploader.Away, Space: d.space.Level,
+		Dir:        filepath.Join(d.config.Data, "captures"),
+		Spool:      d.spool,
+		Storages:   names,
+		Elsewhere:  d.elsewhere(),
+		Systems:    map[string]joiner.System{"mixdown": native.New(native.Config{Engine: d.engine, Log: d.log})},
+		URL:        func() string { return "ws://" + loopback(d.inner.Addr()) + "/ws" },
+		Token:      d.recorderToken,
+		Key:        key,
+		Stamp:      stamp,
 		Encryption: to,
+		Admit:      d.admit,
+		Retain:     d.retain,
+		Try:        try(buckets),
+		Local:      d.uploader.Drain,
+		Away:       d.uploader.Away,
+		Space:      d.space.Level,
 		Audience:   d.sockets.Audience,
+		Events:     reconsidering{d.events, d},
+		Log:        d.log,
 	})
 	if err != nil {
 		return err
@@ -206,20 +217,45 @@ func (d *daemon) openCaptures() (err error) {
 	if err := d.openRules(); err != nil {
 		return err
 	}
+	return d.openHTTP(browsers, checkStamp)
+}
+
+// openHTTP makes the server of everything that HTTP serves.
+func (d *daemon) openHTTP(browsers map[string]storage.Browser, checkStamp stampCheck) error {
 	keys, err := access.Open(filepath.Join(d.config.Data, "api-keys.json"), d.key)
 	if err != nil {
 		return err
 	}
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	rest := api.New(api.Config{
+		Captures:   d.captures,
+		Rooms:      d.rooms,
+		Rules:      d.rules,
+		History:    d.history,
+		Capacity:   d.capacity,
+		Events:     d.eventLog,
+		Webhooks:   d.webhooks,
+		Retention:  d.keeper,
+		Audit:      d.audit,
+		Recordings: browsers,
+		Erase:      d.erase,
+		Probe:      probe,
+		PublicKeys: d.signing.PublicKeys,
+		TimeStamp:  checkStamp,
+		Uploads:    d.uploader.Stats,
+		Pending:    d.spool.Pending,
+		Aside:      d.spool.Aside,
+		Space:      d.space.Stats,
+		Metrics:    metrics,
+		Ready:      func() error { return nil },
+		Keys:       keys,
+		Secure:     d.config.TLS != (configs.TLS{}),
+		Version:    version,
+		Log:        d.log,
+	})
 	d.http = &http.Server{
-		Handler: d.handler(api.New(api.Config{
-			Erase:    d.erase,
-			Captures: d.captures, Events: d.eventLog, Rooms: d.rooms, Rules: d.rules, Capacity: d.capacity, History: d.history, Recordings: browsers, Probe: probe, PublicKeys: key.PublicKeys, TimeStamp: checkStamp,
-			Webhooks: d.webhooks,
-			Uploads:  d.uploader.Stats, Pending: d.spool.Pending, Aside: d.spool.Aside, Space: d.space.Stats, Metrics: metrics, Ready: func() error { return nil }, Keys: keys, Secure: d.config.TLS != (configs.TLS{}), Version: version, Log: d.log,
-			Retention: d.keeper, Audit: d.audit,
-		})),
+		Handler:           d.handler(rest),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
