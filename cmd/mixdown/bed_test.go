@@ -179,14 +179,22 @@ type person struct {
 // instant is when packet n begins.
 func (p *person) instant(n int64) time.Time { return p.begin.Add(time.Duration(n) * pcm.FrameTime) }
 
+// sound is a packet of what a person publishes.
+type sound struct {
+	payload []byte
+	level   uint8 // RFC 6464
+}
+
+func piece(payload []byte, level uint8) sound { return sound{bytes.Clone(payload), level} }
+
 // tone is what a person publishes: one second of a tone, repeated.
-func tone(t testing.TB, hz float64) [][]byte {
+func tone(t testing.TB, hz float64) []sound {
 	t.Helper()
 	enc, err := opus.NewEncoder(opus.EncoderConfig{Channels: 1, Bitrate: 64000, Complexity: 5})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var packets [][]byte
+	var packets []sound
 	var f pcm.Frame
 	source := pcmtest.Tone(hz, 0.2)
 	for range 100 {
@@ -198,14 +206,17 @@ func tone(t testing.TB, hz float64) [][]byte {
 		if err != nil {
 			t.Fatal(err)
 		}
-		packets = append(packets, bytes.Clone(buf[:n]))
+		packets = append(packets, piece(buf[:n], 20))
 	}
 	return packets[50:]
 }
 
+// hesitate is how long people stay after their last word.
+const hesitate = 250 * time.Millisecond
+
 // join brings a person into a room. mint makes their token, url is the
 // daemon's.
-func join(t testing.TB, url, room, user string, packets [][]byte, mint func(user string) (string, error)) *person {
+func join(t testing.TB, url, room, user string, packets []sound, mint func(user string) (string, error)) *person {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	engine, err := peer.New(peer.Config{SenderReports: true, Log: log})
@@ -220,20 +231,22 @@ func join(t testing.TB, url, room, user string, packets [][]byte, mint func(user
 		Token: func() (string, error) { return mint(user) },
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
+	speaking, silence := context.WithCancel(ctx)
+	var wg, speech sync.WaitGroup
 	wg.Go(func() {
 		sys := native.New(native.Config{Engine: engine, Log: log})
 		quick := func(int) time.Duration { return 200 * time.Millisecond }
 		_ = joiner.NewParticipant(sys, login, deaf{}, pubs, quick, log).Run(ctx)
 	})
-	wg.Go(func() {
+	speech.Go(func() {
 		for n := int64(0); ; n++ {
 			select {
-			case <-ctx.Done():
+			case <-speaking.Done():
 				return
 			case <-time.After(time.Until(p.instant(n))):
 			}
-			_ = p.pub.WritePacket(joiner.OutPacket{Pos: n * pcm.FrameSize, Samples: pcm.FrameSize, Level: 20, Payload: packets[n%int64(len(packets))]})
+			s := packets[n%int64(len(packets))]
+			_ = p.pub.WritePacket(joiner.OutPacket{Pos: n * pcm.FrameSize, Samples: pcm.FrameSize, Level: s.level, Payload: s.payload})
 			if p.pub.Stats().Sent > 0 {
 				p.first.CompareAndSwap(0, n+1)
 				p.end.Store(n + 1)
@@ -241,6 +254,9 @@ func join(t testing.TB, url, room, user string, packets [][]byte, mint func(user
 		}
 	})
 	p.leave = sync.OnceFunc(func() {
+		silence()
+		speech.Wait()
+		<-time.After(hesitate) // what was said is on its way, and arrives
 		cancel()
 		wg.Wait()
 		_ = engine.Close()

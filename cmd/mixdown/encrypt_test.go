@@ -33,7 +33,7 @@ func TestEncryptedKilledErased(t *testing.T) {
 	d := newChild(t)
 	d.env = []string{"MIXDOWN_ENCRYPTION_RECIPIENTS=" + public, "MIXDOWN_ENCRYPTION_REQUIRED=true"}
 	d.start()
-	voices := map[string][][]byte{"ann": tone(t, 400), "bob": tone(t, 1000)}
+	voices := map[string][]sound{"ann": tone(t, 400), "bob": tone(t, 1000)}
 	for user, packets := range voices {
 		join(t, "http://"+d.http, "r", user, packets, minter(d.data))
 	}
@@ -126,12 +126,12 @@ func everyFile(t testing.TB, dir string) (all [][]byte) {
 }
 
 // noPackets searches the data folder for what was said.
-func noPackets(t testing.TB, data string, voices map[string][][]byte) {
+func noPackets(t testing.TB, data string, voices map[string][]sound) {
 	t.Helper()
 	for _, b := range everyFile(t, data) {
 		for user, packets := range voices {
 			for _, p := range packets {
-				if bytes.Contains(b, p[:24]) {
+				if bytes.Contains(b, p.payload[:24]) {
 					t.Fatalf("a packet of %s is readable on the disk", user)
 				}
 			}

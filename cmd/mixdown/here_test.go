@@ -107,7 +107,7 @@ func (h *here) mint(room, user string) string {
 }
 
 // join brings a person who publishes packets into a room.
-func (h *here) join(room, user string, packets [][]byte) *person {
+func (h *here) join(room, user string, packets []sound) *person {
 	h.t.Helper()
 	return join(h.t, h.at.HTTP, room, user, packets, func(user string) (string, error) { return h.mint(room, user), nil })
 }

@@ -44,7 +44,7 @@ func microphone(samples [][2]float32) []int16 {
 }
 
 // burst is packets of silence with a tone in them, of one encoder.
-func burst(t testing.TB, hz float64, silence, sound, total time.Duration) (packets [][]byte) {
+func burst(t testing.TB, hz float64, silence, sound, total time.Duration) (packets []sound) {
 	t.Helper()
 	enc, err := opus.NewEncoder(opus.EncoderConfig{Channels: 1, Bitrate: 64000, Complexity: 5})
 	if err != nil {
@@ -53,17 +53,19 @@ func burst(t testing.TB, hz float64, silence, sound, total time.Duration) (packe
 	source := pcmtest.Tone(hz, 0.2)
 	for at := time.Duration(0); at < total; at += pcm.FrameTime {
 		var f pcm.Frame
+		level := uint8(127)
 		if at >= silence && at < silence+sound {
 			if err := source.ReadFrame(&f); err != nil {
 				t.Fatal(err)
 			}
+			level = 20
 		}
 		var buf [1500]byte
 		n, err := enc.Encode(&f, buf[:])
 		if err != nil {
 			t.Fatal(err)
 		}
-		packets = append(packets, bytes.Clone(buf[:n]))
+		packets = append(packets, piece(buf[:n], level))
 	}
 	return packets
 }
