@@ -2,11 +2,13 @@
 
 import { render } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
+import { lazily } from './lazily';
 import { Live } from './live';
-import { Recordings } from './recordings';
 import { ask, key, Refused } from './rest';
 import '../call/page.css';
 import './page.css';
+
+const Recordings = lazily(() => import('./recordings'));
 
 const PLACES = { live: 'Live', recordings: 'Recordings' } as const;
 

@@ -40,38 +40,6 @@ export interface Spool {
   storages: Record<string, { pendingFiles: number; pendingBytes: number; downSince: string | null; lastError?: string }>;
 }
 
-export interface Recording {
-  id: string;
-  room: { system: string; roomID: string };
-  state: string;
-  start: string;
-  end: string | null;
-  seconds: number;
-  labels: Record<string, string> | null;
-}
-
-export interface Segment {
-  path: string;
-  output: string;
-  startSample: number;
-  samples: number;
-  bytes: number;
-}
-
-export interface Manifest {
-  id: string;
-  room: { system: string; roomID: string };
-  start: string;
-  end: string | null;
-  state: string;
-  outputs: { id: string; what: string; format: string; streamID?: string; userID?: string }[];
-  users: { userID: string; userName: string }[];
-  streams: { streamID: string; userID: string }[];
-  segments: Segment[];
-  ledger: Record<string, Record<string, number>>;
-  sealed?: { at: string };
-}
-
 /** What a refused call rejects with: RFC 9457. */
 export class Refused extends Error {
   constructor(readonly status: number, detail: string) {
@@ -103,6 +71,3 @@ export async function ask(method: string, path: string, body?: unknown): Promise
 export async function get<T>(path: string): Promise<T> {
   return (await ask('GET', path)).json();
 }
-
-export const fileURL = (id: string, path: string) =>
-  `/v1/recordings/${encodeURIComponent(id)}/files/${path.split('/').map(encodeURIComponent).join('/')}`;

@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { ask, fileURL, type Manifest, type Segment } from './rest';
-import { clock } from './text';
+import { ask } from '../rest';
+import { clock } from '../text';
+import { fileURL, type Manifest, type Segment } from './manifest';
 
 const RATE = 48000;
 
