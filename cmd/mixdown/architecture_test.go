@@ -52,6 +52,7 @@ func TestArrows(t *testing.T) {
 		{"mixdown/rooms", "mixdown/capture", nil},
 		{"mixdown/rooms", "mixdown/joiner", nil},
 		{"mixdown/joiner/native", "mixdown/capture", nil},
+		{"mixdown/joiner/track", "mixdown/", []string{"mixdown/joiner", "mixdown/mixer/playout", "mixdown/mixer/pcm", "mixdown/encoder/opus", "mixdown/rooms/peer", "mixdown/rooms/udp"}},
 		{"mixdown/configs", "mixdown/", nil},
 		{"mixdown/access", "mixdown/", []string{"mixdown/storage"}},
 		{"mixdown/access", "net/http", nil},

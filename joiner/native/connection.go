@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mixdown/joiner"
+	"mixdown/joiner/track"
 	"mixdown/rooms/signal"
 )
 
@@ -21,7 +22,7 @@ const (
 // connection is one login over one WebSocket. Its loop makes all calls to the
 // room; the player and the publishers run beside it.
 type connection struct {
-	source  source
+	source  track.Source
 	log     *slog.Logger
 	login   joiner.Login
 	room    joiner.Room

@@ -28,6 +28,7 @@ import (
 	"github.com/pion/transport/v5"
 
 	"mixdown/joiner"
+	"mixdown/joiner/track"
 	"mixdown/rooms/peer"
 )
 
@@ -55,7 +56,7 @@ type Config struct {
 // connection was lost, so that the next Connect of the same login resumes it
 // and the others in the room notice nothing.
 type System struct {
-	source source
+	source track.Source
 	client *http.Client
 	log    *slog.Logger
 
@@ -78,7 +79,7 @@ const resumable = 30 * time.Second
 // New returns a System. It starts nothing.
 func New(c Config) *System {
 	s := &System{
-		source:   source{listen: c.Listen, net: c.Net, engine: c.Engine, log: c.Log},
+		source:   track.Source{Listen: c.Listen, Net: c.Net, Engine: c.Engine, Log: c.Log},
 		client:   c.HTTPClient,
 		log:      c.Log,
 		sessions: make(map[loginKey]session),

@@ -14,7 +14,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"mixdown/joiner"
-	"mixdown/rooms/peer"
+	"mixdown/joiner/track"
 	"mixdown/rooms/signal"
 )
 
@@ -24,7 +24,7 @@ const playAgain = time.Second
 // player plays streams over the login's one peer connection: it asks for
 // them, answers offers and leads each track to its stream's slot.
 type player struct {
-	source source
+	source track.Source
 	wire   *wire
 	log    *slog.Logger
 	fail   context.CancelCauseFunc // ends the connection
@@ -33,23 +33,23 @@ type player struct {
 	tracks sync.WaitGroup
 
 	mu     sync.Mutex
-	slots  map[string]*slot // by stream ID
-	asked  map[string]bool  // streams that play, or will when asked for
-	asking []string         // streams to ask for
+	slots  map[string]*track.Slot // by stream ID
+	asked  map[string]bool        // streams that play, or will when asked for
+	asking []string               // streams to ask for
 	offers []signal.OfferParams
 	ssrcs  map[uint32]string // of each offered stream
 	mids   map[string]string
 	closed bool
 }
 
-func newPlayer(from source, w *wire, log *slog.Logger, fail context.CancelCauseFunc) *player {
+func newPlayer(from track.Source, w *wire, log *slog.Logger, fail context.CancelCauseFunc) *player {
 	return &player{
 		source: from,
 		wire:   w,
 		log:    log,
 		fail:   fail,
 		kick:   make(chan struct{}, 1),
-		slots:  make(map[string]*slot),
+		slots:  make(map[string]*track.Slot),
 		asked:  make(map[string]bool),
 		ssrcs:  make(map[uint32]string),
 		mids:   make(map[string]string),
@@ -67,7 +67,7 @@ func (p *player) play(wishes []wish) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, w := range wishes {
-		p.slot(w.streamID).set(w.receiver)
+		p.slot(w.streamID).Set(w.receiver)
 		if !p.asked[w.streamID] {
 			p.asked[w.streamID] = true
 			p.asking = append(p.asking, w.streamID)
@@ -82,7 +82,7 @@ func (p *player) end(streamID string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if s := p.slots[streamID]; s != nil {
-		s.set(nil)
+		s.Set(nil)
 	}
 	delete(p.asked, streamID)
 	p.asking = slices.DeleteFunc(p.asking, func(id string) bool { return id == streamID })
@@ -96,10 +96,10 @@ func (p *player) offer(o signal.OfferParams) {
 	p.wake()
 }
 
-func (p *player) slot(streamID string) *slot {
+func (p *player) slot(streamID string) *track.Slot {
 	s := p.slots[streamID]
 	if s == nil {
-		s = new(slot)
+		s = new(track.Slot)
 		p.slots[streamID] = s
 	}
 	return s
@@ -114,7 +114,7 @@ func (p *player) wake() {
 
 // run serves the player until ctx ends or its media is lost.
 func (p *player) run(ctx context.Context) (err error) {
-	var m *media
+	var m *track.Connection
 	var watching sync.WaitGroup
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer func() {
@@ -138,16 +138,16 @@ func (p *player) run(ctx context.Context) (err error) {
 		for _, o := range offers {
 			first := m == nil
 			if first {
-				if m, err = p.source.open(); err != nil {
+				if m, err = p.source.Open(); err != nil {
 					return err
 				}
-				m.pc.OnTrack(p.track)
+				m.PC.OnTrack(p.track)
 			}
-			if err := p.answer(ctx, m.pc, o); err != nil {
+			if err := p.answer(ctx, m.PC, o); err != nil {
 				return err
 			}
 			if first {
-				watching.Go(func() { cancel(m.watch(ctx, func() {})) })
+				watching.Go(func() { cancel(m.Watch(ctx, func() {})) })
 			}
 		}
 		if len(asking) == 0 {
@@ -243,35 +243,14 @@ func (p *player) track(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
 	defer p.tracks.Done()
 	p.tracks.Go(func() {
 		defer p.catch()
-		receiveReports(r, s)
+		track.Reports(r, s)
 	})
 	defer p.catch()
-	receivePackets(t, formatOf(r), s)
-}
-
-// format is what was negotiated for a track.
-type format struct {
-	level uint8 // ID of the audio level extension, 0 for none
-	red   uint8 // payload type of redundant audio, 0 for none
-}
-
-func formatOf(r *webrtc.RTPReceiver) (f format) {
-	negotiated := r.GetParameters()
-	for _, x := range negotiated.HeaderExtensions {
-		if x.URI == peer.LevelURI {
-			f.level = uint8(x.ID)
-		}
-	}
-	for _, c := range negotiated.Codecs {
-		if c.MimeType == peer.RedType {
-			f.red = uint8(c.PayloadType)
-		}
-	}
-	return f
+	track.Packets(t, r, s)
 }
 
 // enter finds a track's slot and counts the track, or returns nil.
-func (p *player) enter(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) *slot {
+func (p *player) enter(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) *track.Slot {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -296,15 +275,15 @@ func (p *player) catch() {
 	}
 }
 
-func (p *player) close(m *media) {
+func (p *player) close(m *track.Connection) {
 	p.mu.Lock()
 	p.closed = true
 	for _, s := range p.slots {
-		s.set(nil)
+		s.Set(nil)
 	}
 	p.mu.Unlock()
 	if m != nil {
-		m.close(p.log)
+		m.Close(p.log)
 	}
 	p.tracks.Wait()
 }

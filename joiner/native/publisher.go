@@ -9,11 +9,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 
 	"mixdown/joiner"
-	"mixdown/rooms/peer"
+	"mixdown/joiner/track"
 	"mixdown/rooms/signal"
 )
 
@@ -25,7 +24,7 @@ const (
 // publisher publishes one publication during a connection, again and again if
 // its media is lost.
 type publisher struct {
-	source source
+	source track.Source
 	wire   *wire
 	log    *slog.Logger
 	pub    *joiner.Publication
@@ -38,7 +37,7 @@ type publisher struct {
 // errGivenUp ends a publisher: the server does not want the stream.
 var errGivenUp = errors.New("room server ended the publication")
 
-func newPublisher(from source, w *wire, log *slog.Logger, pub *joiner.Publication, cancel context.CancelFunc) *publisher {
+func newPublisher(from track.Source, w *wire, log *slog.Logger, pub *joiner.Publication, cancel context.CancelFunc) *publisher {
 	return &publisher{
 		source:  from,
 		wire:    w,
@@ -117,7 +116,7 @@ func (p *publisher) stop(work context.Context) {
 // publish serves one peer connection and returns why it ended. up is called
 // when media flows.
 func (p *publisher) publish(ctx context.Context, up func()) error {
-	m, err := p.source.open()
+	m, err := p.source.Open()
 	if err != nil {
 		return err
 	}
@@ -126,17 +125,17 @@ func (p *publisher) publish(ctx context.Context, up func()) error {
 	defer func() {
 		cancel(nil)
 		p.pub.Detach(nil)
-		m.close(p.log)
+		m.Close(p.log)
 		tasks.Wait()
 	}()
-	track := &localTrack{id: p.pub.StreamID()}
-	transceiver, err := m.pc.AddTransceiverFromTrack(track, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
+	out := track.NewLocal(p.pub.StreamID())
+	transceiver, err := m.PC.AddTransceiverFromTrack(out, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
 	if err != nil {
 		return fmt.Errorf("add track: %w", err)
 	}
 	// Reading RTCP is what lets the interceptors see it and retransmit.
 	tasks.Go(func() {
-		buffer := make([]byte, maxPacket)
+		buffer := make([]byte, track.MaxPacket)
 		for {
 			if _, _, err := transceiver.Sender().Read(buffer); err != nil {
 				return
@@ -151,13 +150,13 @@ func (p *publisher) publish(ctx context.Context, up func()) error {
 		} // else it tells of the peer connection before this one
 	default:
 	}
-	if err := p.negotiate(ctx, m.pc, extraInfo); err != nil {
+	if err := p.negotiate(ctx, m.PC, extraInfo); err != nil {
 		return err
 	}
 	tasks.Go(func() { p.follow(ctx, extraInfo, cancel) })
-	return m.watch(ctx, func() {
+	return m.Watch(ctx, func() {
 		up()
-		p.pub.Attach(track)
+		p.pub.Attach(out)
 	})
 }
 
@@ -213,83 +212,4 @@ func (p *publisher) follow(ctx context.Context, told string, end context.CancelC
 		}
 		told = now
 	}
-}
-
-// localTrack is the sending end of a peer connection: a webrtc.TrackLocal that
-// leaves number, time and marker of a packet alone.
-type localTrack struct {
-	id string
-
-	mu          sync.Mutex
-	out         webrtc.TrackLocalWriter
-	ssrc        uint32
-	payloadType uint8
-	level       uint8   // ID of the audio level extension, 0: not negotiated
-	extension   [1]byte // its content
-}
-
-var (
-	_ webrtc.TrackLocal   = (*localTrack)(nil)
-	_ joiner.PacketWriter = (*localTrack)(nil)
-)
-
-// Bind implements webrtc.TrackLocal.
-func (t *localTrack) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
-	for _, codec := range c.CodecParameters() {
-		if !strings.EqualFold(codec.MimeType, webrtc.MimeTypeOpus) {
-			continue
-		}
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		t.out, t.ssrc, t.payloadType = c.WriteStream(), uint32(c.SSRC()), uint8(codec.PayloadType)
-		for _, e := range c.HeaderExtensions() {
-			if e.URI == peer.LevelURI {
-				t.level = uint8(e.ID)
-			}
-		}
-		return codec, nil
-	}
-	return webrtc.RTPCodecParameters{}, webrtc.ErrUnsupportedCodec
-}
-
-// Unbind implements webrtc.TrackLocal.
-func (t *localTrack) Unbind(webrtc.TrackLocalContext) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.out = nil
-	return nil
-}
-
-// ID implements webrtc.TrackLocal.
-func (t *localTrack) ID() string { return t.id }
-
-// RID implements webrtc.TrackLocal.
-func (t *localTrack) RID() string { return "" }
-
-// StreamID implements webrtc.TrackLocal.
-func (t *localTrack) StreamID() string { return t.id }
-
-// Kind implements webrtc.TrackLocal.
-func (t *localTrack) Kind() webrtc.RTPCodecType { return webrtc.RTPCodecTypeAudio }
-
-// WriteRTP implements joiner.PacketWriter.
-func (t *localTrack) WriteRTP(p *rtp.Packet, level uint8) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.out == nil {
-		return errors.New("no media connection")
-	}
-	p.SSRC, p.PayloadType = t.ssrc, t.payloadType
-	if t.level != 0 {
-		// RFC 6464, section 3: the level, and voice activity in the top bit.
-		t.extension[0] = min(level, 127)
-		if level < 127 {
-			t.extension[0] |= 0x80
-		}
-		if err := p.SetExtension(t.level, t.extension[:]); err != nil {
-			return fmt.Errorf("audio level: %w", err)
-		}
-	}
-	_, err := t.out.WriteRTP(&p.Header, p.Payload)
-	return err
 }

@@ -1,4 +1,4 @@
-package native
+package track
 
 import (
 	"encoding/binary"
@@ -78,7 +78,7 @@ func TestReceivePackets(t *testing.T) {
 		left:    5,
 	}
 	c := &counter{levels: make([]uint8, 0, 5)}
-	receivePackets(track, format{level: 3}, &slot{receiver: c})
+	receivePackets(track, format{level: 3}, &Slot{receiver: c})
 	if c.packets != 3 || c.levels[0] != 42 || c.levels[1] != playout.NoLevel || c.levels[2] != 127 {
 		t.Errorf("%d packets, levels %v", c.packets, c.levels)
 	}
@@ -87,7 +87,7 @@ func TestReceivePackets(t *testing.T) {
 func TestReceivePacketsAllocatesNothing(t *testing.T) {
 	track := &tape{packets: [][]byte{leveled(t, 30)}}
 	c := &counter{}
-	s := &slot{receiver: c}
+	s := &Slot{receiver: c}
 	// A call allocates its buffers once, however many packets it reads.
 	few := testing.AllocsPerRun(20, func() { track.left = 10; receivePackets(track, format{level: 3}, s) })
 	many := testing.AllocsPerRun(20, func() { track.left = 10000; receivePackets(track, format{level: 3}, s) })
@@ -101,7 +101,7 @@ func TestReceivePacketsAllocatesNothing(t *testing.T) {
 
 func BenchmarkReceivePackets(b *testing.B) {
 	track := &tape{packets: [][]byte{leveled(b, 30)}, left: b.N}
-	s := &slot{receiver: &counter{}}
+	s := &Slot{receiver: &counter{}}
 	b.ReportAllocs()
 	b.ResetTimer()
 	receivePackets(track, format{level: 3}, s)
@@ -121,7 +121,7 @@ func TestReceiveReports(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := &counter{}
-	receiveReports(&tape{packets: [][]byte{compound, nack, {0x80}}, left: 3}, &slot{receiver: c})
+	receiveReports(&tape{packets: [][]byte{compound, nack, {0x80}}, left: 3}, &Slot{receiver: c})
 	if c.reports != 1 || c.last.SSRC != want.SSRC || c.last.NTP != want.NTPTime || c.last.RTP != want.RTPTime {
 		t.Errorf("%d reports, %+v", c.reports, c.last)
 	}
@@ -156,18 +156,6 @@ func FuzzSenderReport(f *testing.F) {
 		}
 		if ok && binary.BigEndian.Uint16(b[2:]) == 0 {
 			t.Fatalf("found %+v where pion finds none", got)
-		}
-	})
-}
-
-// FuzzDeletion: whatever a server gives as a reason is worded or left out.
-func FuzzDeletion(f *testing.F) {
-	f.Add(`{"stream_delete_reason":[{"code":1}]}`)
-	f.Add(`{"stream_delete_reason":[]}`)
-	f.Add(`nonsense`)
-	f.Fuzz(func(t *testing.T, s string) {
-		if r := deletion(s); len(r) > 40 {
-			t.Fatalf("reason %q", r)
 		}
 	})
 }

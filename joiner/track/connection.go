@@ -1,4 +1,4 @@
-package native
+package track
 
 import (
 	"context"
@@ -22,48 +22,49 @@ const (
 	closeTimeout  = time.Second
 )
 
-// source is where peer connections come from.
-type source struct {
-	listen func() (net.PacketConn, error)
-	net    transport.Net
-	engine *peer.Engine // if there is no listen
-	log    *slog.Logger
+// Source is where peer connections come from: Listen opens the UDP socket of
+// one, on Net; without Listen, Engine makes them.
+type Source struct {
+	Listen func() (net.PacketConn, error)
+	Net    transport.Net
+	Engine *peer.Engine
+	Log    *slog.Logger
 }
 
-// media is a peer connection whose fate somebody waits for.
-type media struct {
-	pc      *webrtc.PeerConnection
+// Connection is a peer connection whose fate somebody waits for.
+type Connection struct {
+	PC      *webrtc.PeerConnection
 	release func() // what it stands on
 	changed chan struct{}
 }
 
-// open makes a peer connection, on a socket of its own.
-func (s source) open() (*media, error) {
-	if s.listen == nil {
-		return newMedia(s.engine, func() {})
+// Open makes a peer connection, on a socket of its own.
+func (s Source) Open() (*Connection, error) {
+	if s.Listen == nil {
+		return newConnection(s.Engine, func() {})
 	}
-	socket, err := s.listen()
+	socket, err := s.Listen()
 	if err != nil {
 		return nil, fmt.Errorf("open media socket: %w", err)
 	}
-	engine, err := peer.New(peer.Config{Conn: socket, Net: s.net, Log: s.log, SenderReports: true})
+	engine, err := peer.New(peer.Config{Conn: socket, Net: s.Net, Log: s.Log, SenderReports: true})
 	if err != nil {
 		_ = socket.Close()
 		return nil, err
 	}
-	return newMedia(engine, func() {
+	return newConnection(engine, func() {
 		_ = engine.Close()
 		_ = socket.Close()
 	})
 }
 
-func newMedia(engine *peer.Engine, release func()) (*media, error) {
+func newConnection(engine *peer.Engine, release func()) (*Connection, error) {
 	pc, err := engine.NewPeerConnection()
 	if err != nil {
 		release()
 		return nil, err
 	}
-	m := &media{pc: pc, release: release, changed: make(chan struct{}, 1)}
+	m := &Connection{PC: pc, release: release, changed: make(chan struct{}, 1)}
 	// The states are told in any order, so only that there is news counts.
 	pc.OnConnectionStateChange(func(webrtc.PeerConnectionState) {
 		select {
@@ -74,16 +75,16 @@ func newMedia(engine *peer.Engine, release func()) (*media, error) {
 	return m, nil
 }
 
-// watch calls up when media flows and returns why it does not any more, or
+// Watch calls up when media flows and returns why it does not any more, or
 // never did. A pause in which nothing arrives is left to ICE to mend.
-func (m *media) watch(ctx context.Context, up func()) error {
+func (m *Connection) Watch(ctx context.Context, up func()) error {
 	reach := time.NewTimer(reachTimeout)
 	defer reach.Stop()
 	secure := time.NewTimer(secureTimeout)
 	defer secure.Stop()
 	connected := false
 	for {
-		switch m.pc.ConnectionState() {
+		switch m.PC.ConnectionState() {
 		case webrtc.PeerConnectionStateConnected:
 			if !connected {
 				connected = true
@@ -97,7 +98,7 @@ func (m *media) watch(ctx context.Context, up func()) error {
 			return context.Cause(ctx)
 		case <-m.changed:
 		case <-reach.C:
-			if s := m.pc.ICEConnectionState(); !connected && (s == webrtc.ICEConnectionStateNew || s == webrtc.ICEConnectionStateChecking) {
+			if s := m.PC.ICEConnectionState(); !connected && (s == webrtc.ICEConnectionStateNew || s == webrtc.ICEConnectionStateChecking) {
 				return fmt.Errorf("room server's media address does not answer within %v", reachTimeout)
 			}
 		case <-secure.C:
@@ -108,11 +109,11 @@ func (m *media) watch(ctx context.Context, up func()) error {
 	}
 }
 
-// close ends the connection and waits for its goroutines, but not for ever.
-func (m *media) close(log *slog.Logger) {
+// Close ends the connection and waits for its goroutines, but not for ever.
+func (m *Connection) Close(log *slog.Logger) {
 	closed := make(chan error, 1)
 	go func() {
-		err := m.pc.GracefulClose()
+		err := m.PC.GracefulClose()
 		m.release()
 		closed <- err
 	}()
