@@ -193,7 +193,7 @@ func (s *Service) welcome(l *login, q *request, resumed bool) {
 		Users: r.userList(l), Streams: streams,
 	})
 	l.notify(signal.RoomStateUpdate, signal.RoomStateParams{RoomID: r.id, State: signal.Connected})
-	l.notify(signal.RoomExtraInfoUpdate, r.extraInfo())
+	l.notify(signal.RoomExtraInfoUpdate, r.extraInfo(r.allInfo()...))
 	l.count = r.visible
 	l.notify(signal.RoomOnlineUserCountUpdate, signal.UserCountParams{RoomID: r.id, Count: l.count})
 	if resumed {

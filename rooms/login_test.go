@@ -161,7 +161,7 @@ func TestOneLoginPerConnection(t *testing.T) {
 		a.do(signal.LogoutRoom, signal.RoomParams{RoomID: "r"}, nil)
 		a.states("r CONNECTED 0", "r DISCONNECTED 0")
 		for _, method := range []string{signal.LogoutRoom, signal.RenewToken, signal.StartPublishing, signal.StopPublishing, signal.Answer,
-			signal.SetStreamExtraInfo, signal.SetRoomExtraInfo, signal.SendBroadcastMessage} {
+			signal.SetStreamExtraInfo, signal.SetRoomExtraInfo, signal.SendBroadcastMessage, signal.SendBarrageMessage, signal.SendCustomCommand} {
 			a.fails(signal.CodeNotLoggedIn, method, map[string]string{"streamID": "s"})
 		}
 		a.fails(signal.CodeNotLoggedIn, signal.StartPlaying, signal.StreamsParams{StreamIDs: []string{"s"}})

@@ -137,6 +137,10 @@ func (q *request) call(ctx context.Context) error {
 		return c.setRoomExtraInfo(q)
 	case signal.SendBroadcastMessage:
 		return c.sendBroadcastMessage(q)
+	case signal.SendBarrageMessage:
+		return c.sendBarrageMessage(q)
+	case signal.SendCustomCommand:
+		return c.sendCustomCommand(q)
 	}
 	name := q.method
 	if len(name) > 64 {

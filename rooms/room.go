@@ -1,21 +1,12 @@
 package rooms
 
 import (
-	"bytes"
-	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"mixdown/rooms/signal"
-)
-
-const (
-	broadcastsPerSecond = 10 // in a room
-	recordingKey        = "recording"
 )
 
 // Indicator is a room's recording indicator.
@@ -50,12 +41,13 @@ type room struct {
 	max     int       // visible users; the first login of an opening says it; 0 is no limit
 	streams []*stream // in the order of their publication
 
-	indicator  Indicator
-	broadcasts *rate.Limiter
+	indicator Indicator
+	note      *signal.ExtraInfo // what users attached to it, nil if nothing
+	limits    messageLimits
 }
 
 func newRoom(id string) *room {
-	return &room{id: id, broadcasts: rate.NewLimiter(broadcastsPerSecond, broadcastsPerSecond)}
+	return &room{id: id, limits: newMessageLimits()}
 }
 
 func (r *room) add(l *login, max int) {
@@ -88,7 +80,9 @@ func (r *room) remove(l *login) {
 		r.updateIndicator()
 		return
 	}
-	r.visible--
+	if r.visible--; r.visible == 0 {
+		r.note = nil
+	}
 	if l.announced {
 		r.tellOthersOfUser(l, signal.Delete)
 	}
@@ -138,14 +132,6 @@ func (r *room) streamList(want func(*stream) bool) []signal.Stream {
 	return list
 }
 
-func (r *room) extraInfo() signal.RoomExtraInfoParams {
-	value, _ := r.indicator.MarshalJSON()
-	return signal.RoomExtraInfoParams{
-		RoomID:            r.id,
-		RoomExtraInfoList: []signal.ExtraInfo{{Key: recordingKey, Value: value}},
-	}
-}
-
 // updateIndicator works out the room's recording indicator from what its hidden
 // logins said: recording as long as one of them records.
 func (r *room) updateIndicator() {
@@ -157,65 +143,8 @@ func (r *room) updateIndicator() {
 	}
 	if now != r.indicator {
 		r.indicator = now
-		r.tell(nil, signal.RoomExtraInfoUpdate, r.extraInfo())
+		r.tell(nil, signal.RoomExtraInfoUpdate, r.extraInfo(r.recordingInfo()))
 	}
-}
-
-func parseIndicator(value json.RawMessage) (Indicator, bool) {
-	switch string(bytes.TrimSpace(value)) {
-	case "true":
-		return Recording, true
-	case "false":
-		return NotRecording, true
-	case `"paused"`:
-		return Paused, true
-	}
-	return NotRecording, false
-}
-
-func (c *connection) setRoomExtraInfo(q *request) error {
-	p, err := decode[signal.SetRoomExtraInfoParams](q)
-	if err != nil {
-		return err
-	}
-	return c.withLogin(p.RoomID, func(l *login) error {
-		switch value, ok := parseIndicator(p.Value); {
-		case p.Key != recordingKey:
-			return fault(signal.CodeInvalidParams, "key must be %q", recordingKey)
-		case !ok:
-			return fault(signal.CodeInvalidParams, `value must be true, false or "paused"`)
-		case !l.hidden:
-			return fault(signal.CodeForbidden, "only a recorder may say that the room is recorded")
-		default:
-			l.indicator = value
-		}
-		q.reply(empty{})
-		l.room.updateIndicator()
-		return nil
-	})
-}
-
-func (c *connection) sendBroadcastMessage(q *request) error {
-	p, err := decode[signal.BroadcastParams](q)
-	if err != nil {
-		return err
-	}
-	return c.withLogin(p.RoomID, func(l *login) error {
-		switch {
-		case p.Message == "":
-			return fault(signal.CodeMessageEmpty, "message is empty")
-		case len(p.Message) > maxMessage:
-			return fault(signal.CodeMessageTooLong, "message is longer than %d bytes", maxMessage)
-		case !l.room.broadcasts.Allow():
-			return fault(signal.CodeMessageRateLimited, "more than %d messages a second in this room", broadcastsPerSecond)
-		}
-		q.reply(empty{})
-		c.s.messageID++
-		l.room.tell(l, signal.IMRecvBroadcastMessage, signal.BroadcastListParams{RoomID: l.room.id, List: []signal.BroadcastMessage{{
-			FromUser: l.user, Message: p.Message, SendTime: time.Now().UnixMilli(), MessageID: c.s.messageID,
-		}}})
-		return nil
-	})
 }
 
 // deleteReasons is the extendedData of a roomStreamUpdate DELETE, one reason

@@ -255,40 +255,6 @@ func TestSoundLevels(t *testing.T) {
 	})
 }
 
-func TestBroadcast(t *testing.T) {
-	virtual(t, nil, func(w *world) {
-		a, b, e := w.login("r", "a"), w.login("r", "b"), w.login("q", "e")
-		got := func(c *client, want ...string) {
-			t.Helper()
-			expect(c, signal.IMRecvBroadcastMessage, func(p signal.BroadcastListParams) string {
-				if p.List[0].SendTime != time.Now().UnixMilli() || p.List[0].MessageID == 0 {
-					t.Errorf("message %+v", p.List[0])
-				}
-				return p.RoomID + " " + p.List[0].FromUser.UserID + " " + p.List[0].Message
-			}, want...)
-		}
-		say := func(text string) signal.BroadcastParams { return signal.BroadcastParams{Message: text} }
-		a.do(signal.SendBroadcastMessage, say("hello"), nil)
-		got(b, "r a hello")
-		got(a)
-		got(e)
-		a.fails(signal.CodeMessageEmpty, signal.SendBroadcastMessage, say(""))
-		a.fails(signal.CodeMessageTooLong, signal.SendBroadcastMessage, say(strings.Repeat("é", 513)))
-		a.fails(signal.CodeRoomGone, signal.SendBroadcastMessage, signal.BroadcastParams{RoomID: "q", Message: "x"})
-		for range 8 {
-			a.do(signal.SendBroadcastMessage, say(strings.Repeat("é", 512)), nil)
-		}
-		b.do(signal.SendBroadcastMessage, say("tenth"), nil)
-		b.fails(signal.CodeMessageRateLimited, signal.SendBroadcastMessage, say("eleventh"))
-		e.do(signal.SendBroadcastMessage, say("another room"), nil)
-		time.Sleep(time.Second)
-		b.do(signal.SendBroadcastMessage, say("later"), nil)
-		for _, x := range []*client{a, b, e} {
-			x.leave()
-		}
-	})
-}
-
 // TestPublishAnswer: what a browser needs is in the answer.
 func TestPublishAnswer(t *testing.T) {
 	virtual(t, nil, func(w *world) {

@@ -40,6 +40,8 @@ const (
 	SetStreamExtraInfo   = "setStreamExtraInfo"
 	SetRoomExtraInfo     = "setRoomExtraInfo"
 	SendBroadcastMessage = "sendBroadcastMessage"
+	SendBarrageMessage   = "sendBarrageMessage"
+	SendCustomCommand    = "sendCustomCommand"
 )
 
 // Notifications that the server sends.
@@ -55,6 +57,8 @@ const (
 	RoomSoundLevel            = "roomSoundLevel"
 	TokenWillExpire           = "tokenWillExpire"
 	IMRecvBroadcastMessage    = "IMRecvBroadcastMessage"
+	IMRecvBarrageMessage      = "IMRecvBarrageMessage"
+	IMRecvCustomCommand       = "IMRecvCustomCommand"
 	Offer                     = "offer"
 )
 
@@ -142,10 +146,14 @@ type OfferParams struct {
 }
 
 // ExtraInfo is one key of a room's extra info. The key "recording" is the
-// recording indicator: true, false or "paused"; only hidden logins set it.
+// recording indicator: true, false or "paused"; only hidden logins set it. Any
+// user sets another one, whose value is a string; it says who set it, and when
+// in milliseconds since 1970.
 type ExtraInfo struct {
-	Key   string          `json:"key"`
-	Value json.RawMessage `json:"value"`
+	Key        string          `json:"key"`
+	Value      json.RawMessage `json:"value"`
+	UpdateUser *User           `json:"updateUser,omitempty"`
+	UpdateTime int64           `json:"updateTime,omitempty"`
 }
 
 // SetRoomExtraInfoParams are the params of SetRoomExtraInfo.
@@ -240,7 +248,8 @@ type SoundLevelParams struct {
 	Levels map[string]int `json:"levels"`
 }
 
-// BroadcastParams are the params of SendBroadcastMessage.
+// BroadcastParams are the params of SendBroadcastMessage and
+// SendBarrageMessage.
 type BroadcastParams struct {
 	RoomID  string `json:"roomID,omitempty"`
 	Message string `json:"message"`
@@ -259,6 +268,36 @@ type BroadcastMessage struct {
 type BroadcastListParams struct {
 	RoomID string             `json:"roomID"`
 	List   []BroadcastMessage `json:"list"`
+}
+
+// BarrageMessage is one message of IMRecvBarrageMessage: a broadcast message
+// of which a service may drop some.
+type BarrageMessage struct {
+	FromUser  User   `json:"fromUser"`
+	Message   string `json:"message"`
+	SendTime  int64  `json:"sendTime"`
+	MessageID string `json:"messageID"`
+}
+
+// BarrageListParams are the params of IMRecvBarrageMessage.
+type BarrageListParams struct {
+	RoomID string           `json:"roomID"`
+	List   []BarrageMessage `json:"list"`
+}
+
+// CommandParams are the params of SendCustomCommand; no user means everybody
+// else.
+type CommandParams struct {
+	RoomID       string   `json:"roomID,omitempty"`
+	Command      string   `json:"command"`
+	ToUserIDList []string `json:"toUserIDList"`
+}
+
+// CommandNotice are the params of IMRecvCustomCommand.
+type CommandNotice struct {
+	RoomID   string `json:"roomID"`
+	FromUser User   `json:"fromUser"`
+	Command  string `json:"command"`
 }
 
 // Error codes. The negative ones are JSON-RPC's, the others ZEGO's as its
@@ -288,6 +327,7 @@ const (
 	CodeRoomGone            = 1002014
 	CodeExtraKeyTooLong     = 1002015
 	CodeExtraValueTooLong   = 1002016
+	CodeExtraKeyTaken       = 1002017
 	CodeTokenAuthFailed     = 1002033
 	CodeRoomFull            = 1002034
 	CodeKickedSameUser      = 1002050

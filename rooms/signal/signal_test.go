@@ -41,10 +41,11 @@ func TestManual(t *testing.T) {
 	}
 	manual := string(text)
 	methods := []string{signal.LoginRoom, signal.LogoutRoom, signal.RenewToken, signal.StartPublishing, signal.StopPublishing, signal.StartPlaying,
-		signal.StopPlaying, signal.Answer, signal.SetStreamExtraInfo, signal.SetRoomExtraInfo, signal.SendBroadcastMessage}
+		signal.StopPlaying, signal.Answer, signal.SetStreamExtraInfo, signal.SetRoomExtraInfo, signal.SendBroadcastMessage,
+		signal.SendBarrageMessage, signal.SendCustomCommand}
 	notifications := []string{signal.RoomStateUpdate, signal.RoomUserUpdate, signal.RoomStreamUpdate, signal.StreamExtraInfoUpdate, signal.RoomExtraInfoUpdate,
 		signal.RoomOnlineUserCountUpdate, signal.PublisherStateUpdate, signal.PlayerStateUpdate, signal.RoomSoundLevel, signal.TokenWillExpire,
-		signal.IMRecvBroadcastMessage, signal.Offer}
+		signal.IMRecvBroadcastMessage, signal.IMRecvBarrageMessage, signal.IMRecvCustomCommand, signal.Offer}
 	for _, name := range slices.Concat(methods, notifications) {
 		if !strings.Contains(manual, "| `"+name+"` |") {
 			t.Errorf("%s has no row in the manual", name)
@@ -57,7 +58,7 @@ func TestManual(t *testing.T) {
 		signal.CodePlayFailed, signal.CodeTokenRequired, signal.CodeTokenFormat, signal.CodeTokenExpired, signal.CodeForbidden,
 		signal.CodePublishMediaFailed, signal.CodePublishAuthFailed, signal.CodePublishBadSDP, signal.CodeNotPublishing, signal.CodePublishRetryTimeout,
 		signal.CodeAlreadyPublishing, signal.CodePlayBadSDP, signal.CodeAlreadyPlaying, signal.CodeMessageEmpty, signal.CodeMessageTooLong,
-		signal.CodeMessageRateLimited} {
+		signal.CodeMessageRateLimited, signal.CodeExtraKeyTooLong} {
 		if !strings.Contains(manual, strconv.Itoa(code)) {
 			t.Errorf("code %d is not in the manual", code)
 		}
