@@ -47,6 +47,9 @@ const engineScript = `(async () => {
 		zg.on('publisherStateUpdate', (s) => note(s.streamID, s.state, s.errorCode));
 		zg.on('playerStateUpdate', (s) => note(s.streamID, s.state, s.errorCode));
 		zg.on('IMRecvBroadcastMessage', (room, list) => list.forEach((m) => note('message', m.fromUser.userID, m.message)));
+		zg.on('IMRecvBarrageMessage', (room, list) => list.forEach((m) => note('barrage', m.fromUser.userID, m.message, typeof m.messageID)));
+		zg.on('IMRecvCustomCommand', (room, user, command) => note('command', room, user.userID, command));
+		zg.on('roomExtraInfoUpdate', (room, list) => list.forEach((x) => note('note', x.key, x.value, x.updateUser?.userID ?? '')));
 		zg.on('streamExtraInfoUpdate', (room, list) => list.forEach((s) => note('info', s.streamID, s.extraInfo)));
 		zg.log = log;
 		zg.initContext();
@@ -235,6 +238,12 @@ func TestRefusals(t *testing.T) {
 
 	ann.do(`zg.sendBroadcastMessage(%s, 'hello')`, roomID)
 	webtest.Await(t, ann.ctx, `bob.log.includes('message ann hello')`, `bob.log`)
+	ann.do(`zg.sendBarrageMessage(%s, 'wow')`, roomID)
+	webtest.Await(t, ann.ctx, `bob.log.includes('barrage ann wow string')`, `bob.log`)
+	ann.do(`zg.sendCustomCommand(%s, 'wave', ['bob'])`, roomID)
+	webtest.Await(t, ann.ctx, fill(`bob.log.includes(%s)`, []any{"command " + roomID + " ann wave"}), `bob.log`)
+	ann.do(`zg.setRoomExtraInfo(%s, 'topic', 'budget')`, roomID)
+	webtest.Await(t, ann.ctx, `bob.log.includes('note topic budget ann')`, `bob.log`)
 	ann.do(`zg.setStreamExtraInfo('ours', 'news')`)
 	webtest.Await(t, ann.ctx, `bob.log.includes('info ours news')`, `bob.log`)
 

@@ -20,8 +20,11 @@
     ROOM_ID_LONG: 1002013,
     LOGIN_TIMEOUT: 1002031,
     RETRY_EXCEEDED: 1002053,
+    RELAY_FAILED: 1003040,
     STREAM_MISSING: 1004002,
     PLAY_INTERRUPTED: 1004020,
+    MIX_START: 1005010,
+    MIX_STOP: 1005011,
     BAD_PARAMETER: 1100001,
     CALL_TIMEOUT: 1100002,
     SOCKET_CLOSED: 1100003,
@@ -71,6 +74,83 @@
   function asZegoError(e, fallback) {
     if (e instanceof ZegoError) return e;
     return new ZegoError(fallback, e instanceof Error ? e.message : String(e));
+  }
+  const MIXING = "mixing is a capture of the daemon: POST /v1/captures with republish";
+  const FRAMES = "take the MediaStream of startPlayingStream to WebAudio";
+  class Absent {
+    // Settings of ZEGO's own cloud, which have nothing to set here.
+    static use(module2) {
+    }
+    static setGeoFence(type, list) {
+    }
+    static setEngineOptions(options) {
+    }
+    static setCloudProxyConfig(list, token, enable) {
+    }
+    static setLocalProxyConfig(config, enable) {
+    }
+    static presetLogConfig(config) {
+    }
+    setLogConfig(config) {
+      return true;
+    }
+    setDebugVerbose(on) {
+    }
+    uploadLog() {
+    }
+    /** false: one engine, one room. */
+    enableMultiRoom(on) {
+      return false;
+    }
+    // Mixing, relays, frames, data beside the sound.
+    startMixerTask(task) {
+      return absent(Code.MIX_START, MIXING, task);
+    }
+    stopMixerTask(taskID) {
+      return absent(Code.MIX_STOP, MIXING, taskID);
+    }
+    setMixerTaskConfig(config) {
+      return absent(Code.BAD_PARAMETER, MIXING, config);
+    }
+    startAutoMixerTask(task) {
+      return absent(Code.MIX_START, MIXING, task);
+    }
+    stopAutoMixerTask(task) {
+      return absent(Code.MIX_STOP, MIXING, task);
+    }
+    addPublishCdnUrl(streamID, url) {
+      return absent(Code.RELAY_FAILED, "this service relays to no CDN", streamID, url);
+    }
+    removePublishCdnUrl(streamID, url) {
+      return absent(Code.RELAY_FAILED, "this service relays to no CDN", streamID, url);
+    }
+    setAudioFrameCallback(streamID, callback, options) {
+      return absent(Code.BAD_PARAMETER, FRAMES, streamID, callback, options);
+    }
+    setCaptureAudioFrameCallback(stream, callback, options) {
+      return absent(Code.BAD_PARAMETER, FRAMES, stream, callback, options);
+    }
+    sendTransparentMessage(roomID, message) {
+      return absent(Code.BAD_PARAMETER, "send it as a custom command", roomID, message);
+    }
+    callExperimentalAPI(params) {
+      return absent(Code.BAD_PARAMETER, "there are no experiments here", params);
+    }
+    /** false: sound only, no video to carry it. */
+    sendSEI(streamID, data) {
+      return false;
+    }
+    /** The next address of a stream: there is none. */
+    getNextUrl(streamID) {
+      return "";
+    }
+    /** Nothing to mute: sound only. */
+    muteAllPlayVideoStreams(mute) {
+      return Promise.resolve(true);
+    }
+  }
+  function absent(code, sentence, ...given) {
+    return Promise.reject(new ZegoError(code, sentence));
   }
   const ROOM_ID = /^[0-9A-Za-z~!@#$^&*()_+=\-;',.<>]+$/;
   const USER_ID = /^[0-9A-Za-z~!@#$^&*()_+=\-;',.]+$/;
@@ -162,8 +242,9 @@
     const media = stream instanceof ZegoLocalStream ? stream.stream : stream;
     return media && typeof media.getAudioTracks === "function" ? media : null;
   }
-  function newPeerConnection() {
-    return new RTCPeerConnection({ iceServers: [], bundlePolicy: "max-bundle", rtcpMuxPolicy: "require" });
+  function newPeerConnection(turnServers) {
+    const iceServers = turnServers.map(({ url, ...rest }) => ({ urls: url, ...rest }));
+    return new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle", rtcpMuxPolicy: "require" });
   }
   function closePeerConnection(pc) {
     if (!pc) return;
@@ -297,7 +378,7 @@
     }
     async #offer(stream, wire, current) {
       closePeerConnection(this.#pc);
-      const pc = this.#pc = newPeerConnection();
+      const pc = this.#pc = newPeerConnection(this.#room.turnServers);
       this.#wasConnected = false;
       pc.onconnectionstatechange = () => this.#connectionChanged(pc);
       clearTimeout(this.#timer);
@@ -658,7 +739,7 @@
     }
     #connect(origin) {
       closePeerConnection(this.#pc);
-      const pc = this.#pc = newPeerConnection();
+      const pc = this.#pc = newPeerConnection(this.#room.turnServers);
       this.#origin = origin;
       this.#wasConnected = false;
       pc.onconnectionstatechange = () => {
@@ -994,13 +1075,13 @@
     "playQualityUpdate",
     "tokenWillExpire",
     "IMRecvBroadcastMessage",
+    "IMRecvBarrageMessage",
+    "IMRecvCustomCommand",
     "soundLevelUpdate",
     "capturedSoundLevelUpdate",
     "playerAudioTrackUpdate"
   ];
   const SILENT = [
-    "IMRecvBarrageMessage",
-    "IMRecvCustomCommand",
     "mixerRelayCDNStateUpdate",
     "hallStateUpdate",
     "recvReliableMessage",
@@ -1052,6 +1133,75 @@
       }
     }
   }
+  class LocalStreams {
+    constructor(media) {
+      this.media = media;
+    }
+    #microphones = /* @__PURE__ */ new Map();
+    #bitrates = /* @__PURE__ */ new WeakMap();
+    #ended = false;
+    /** kbit/s that its creator asked for. */
+    bitrateOf(stream) {
+      return this.#bitrates.get(stream);
+    }
+    /** Opens the microphone, or takes the sound of custom.source. */
+    async create(options) {
+      const custom = options.custom?.source ?? options.custom?.audio?.source;
+      if (custom) {
+        const source = "captureStream" in custom ? custom.captureStream() : custom;
+        return new MediaStream(source.getAudioTracks());
+      }
+      if (options.screen) throw new ZegoError(Code.BAD_PARAMETER, "this service carries sound only: no screen");
+      const { audio, audioBitrate = options.audioBitrate, audioInput, channelCount, AEC, ANS, AGC } = options.camera ?? {};
+      if (audio === false) throw new ZegoError(Code.BAD_PARAMETER, "this service carries sound only: audio cannot be off");
+      const microphone = defined({ audioInput, channelCount, AEC, ANS, AGC, ...typeof audio === "object" ? asMicrophone(audio) : {} });
+      const stream = await openMicrophone(microphone);
+      if (this.#ended) {
+        stopTracks(stream);
+        throw new ZegoError(Code.NOT_LOGGED_IN, "the engine is destroyed");
+      }
+      this.#microphones.set(stream, microphone);
+      if (audioBitrate) this.#bitrates.set(stream, audioBitrate);
+      return stream;
+    }
+    destroy(stream) {
+      const media = mediaOf(stream);
+      if (!media) return;
+      this.#microphones.delete(media);
+      stopTracks(media);
+    }
+    /** Switches a stream to another microphone, also while it is published. */
+    async use(stream, deviceID) {
+      const media = mediaOf(stream);
+      const microphone = media && this.#microphones.get(media);
+      if (!media || !microphone) throw new ZegoError(Code.BAD_STREAM, "this is no microphone of createStream");
+      const opened = await openMicrophone({ ...microphone, audioInput: deviceID });
+      if (!this.#microphones.has(media)) {
+        stopTracks(opened);
+        return;
+      }
+      this.#microphones.set(media, { ...microphone, audioInput: deviceID });
+      const track = opened.getAudioTracks()[0];
+      for (const old of media.getAudioTracks()) {
+        track.enabled = old.enabled;
+        media.removeTrack(old);
+        old.stop();
+      }
+      media.addTrack(track);
+      await this.media.trackReplaced(media, track);
+    }
+    /** Closes all of them; what is still being opened is closed when it comes. */
+    end() {
+      this.#ended = true;
+      for (const stream of [...this.#microphones.keys()]) this.destroy(stream);
+    }
+  }
+  function asMicrophone({ input, ...rest }) {
+    return input ? { ...rest, audioInput: input } : rest;
+  }
+  function defined(o) {
+    return Object.fromEntries(Object.entries(o).filter(([, v]) => v !== void 0));
+  }
   const QUALITY_INTERVAL = 3e3;
   class Figures {
     constructor(events, room) {
@@ -1059,6 +1209,7 @@
       this.room = room;
     }
     #growth = new Growth();
+    #latest = /* @__PURE__ */ new Map();
     #qualityTimer;
     #levelTimer;
     /** Begins to tell quality; it ends by itself when nothing is published or played. */
@@ -1072,6 +1223,13 @@
     /** What comes later under this name counts anew. */
     forget(type, streamID) {
       this.#growth.forget(`${type} ${streamID}`);
+      this.#latest.delete(`${type} ${streamID}`);
+    }
+    /** What was told last of a stream; rejects before that. */
+    async latest(type, streamID) {
+      const stats = this.#latest.get(`${type} ${streamID}`);
+      if (stats) return stats;
+      throw new ZegoError(type === "push" ? Code.NOT_PUBLISHING : Code.STREAM_MISSING, `nothing is known of stream ${streamID} yet`);
     }
     /** Switches sound levels; interval in ms, 100 to 3000. */
     setSoundLevels(on, interval) {
@@ -1087,12 +1245,16 @@
       for (const publisher of [...room.publishers.values()]) {
         const report = await publisher.report();
         const stats = report && publishStats(report, this.#growth, `push ${publisher.streamID}`, publisher);
-        if (stats && publisher.state === "PUBLISHING") this.events.emit("publishQualityUpdate", publisher.streamID, stats);
+        if (!stats || publisher.state !== "PUBLISHING") continue;
+        this.#latest.set(`push ${publisher.streamID}`, stats);
+        this.events.emit("publishQualityUpdate", publisher.streamID, stats);
       }
       const played = await room.players.report();
       for (const { entry, s } of played?.streams ?? []) {
         const stats = playStats(played.report, s, this.#growth, `pull ${entry.streamID}`, entry);
-        if (entry.state === "PLAYING") this.events.emit("playQualityUpdate", entry.streamID, stats);
+        if (entry.state !== "PLAYING") continue;
+        this.#latest.set(`pull ${entry.streamID}`, stats);
+        this.events.emit("playQualityUpdate", entry.streamID, stats);
       }
     }
     async #levels() {
@@ -1255,6 +1417,8 @@
       this.data.setPusher({ id: streamID });
       this.#pushIs(streamID, { state: "PUBLISH_REQUESTING", errorCode: 0 });
       this.#pushIs(streamID, { state: "NO_PUBLISH", errorCode: Code.PUBLISH_NO_ADDRESS }, NO_RTMP);
+      this.#pushes.delete(streamID);
+      this.#stopped.add(streamID);
       throw new ZegoError(Code.PUBLISH_NO_ADDRESS, NO_RTMP);
     }
     startPlay(streamID) {
@@ -1263,6 +1427,8 @@
       this.#stopped.delete(streamID);
       this.#playIs(streamID, { state: "PLAY_REQUESTING", errorCode: 0 });
       this.#playIs(streamID, { state: "NO_PLAY", errorCode: Code.PLAY_NO_ADDRESS }, NO_RTMP);
+      this.#plays.delete(streamID);
+      this.#stopped.add(streamID);
       throw new ZegoError(Code.PLAY_NO_ADDRESS, NO_RTMP);
     }
     /** Whether there was something to stop. */
@@ -1633,15 +1799,16 @@
       this.events = events;
       this.roomID = login.roomID;
       this.token = login.token;
-      this.#user = { userID: login.user.userID, userName: login.user.userName === void 0 ? "" : String(login.user.userName) };
+      this.user = { userID: login.user.userID, userName: login.user.userName === void 0 ? "" : String(login.user.userName) };
       this.#config = {
         userUpdate: Boolean(login.config?.userUpdate || login.config?.isUserStatusNotify),
         maxMemberCount: Number(login.config?.maxMemberCount || 0)
       };
       this.#addresses = login.addresses;
       this.#retryTime = login.retryTime;
+      this.turnServers = login.turnServers;
       this.#onLeft = onLeft;
-      this.#roster = new Roster(events, this.roomID, this.#user.userID, this.#config.userUpdate, (streamID) => {
+      this.#roster = new Roster(events, this.roomID, this.user.userID, this.#config.userUpdate, (streamID) => {
         this.players.stop(streamID, new ZegoError(Code.STREAM_MISSING, "the stream has ended"));
       });
     }
@@ -1652,7 +1819,8 @@
     publishers = /* @__PURE__ */ new Map();
     publishing = new Line();
     players = new Players(this);
-    #user;
+    user;
+    turnServers;
     #config;
     #addresses;
     #retryTime;
@@ -1710,7 +1878,7 @@
           const result = await wire.call("loginRoom", {
             roomID: this.roomID,
             token: this.token,
-            user: this.#user,
+            user: this.user,
             config: this.#config,
             ...this.#sessionID ? { sessionID: this.#sessionID } : {}
           });
@@ -1849,7 +2017,11 @@
           events.emit(method, roomID);
           break;
         case "IMRecvBroadcastMessage":
+        case "IMRecvBarrageMessage":
           events.emit(method, roomID, params.list || []);
+          break;
+        case "IMRecvCustomCommand":
+          events.emit(method, roomID, params.fromUser, params.command || "");
           break;
         case "offer":
           this.players.offer(wire, params);
@@ -1868,9 +2040,44 @@
       else this.players.stop(streamID, new ZegoError(errorCode, extendedData || ""));
     }
   }
+  class ZegoStreamView {
+    constructor(media, muted) {
+      this.media = media;
+      this.muted = muted;
+    }
+    #element = null;
+    /** Plays it in the element of that id, or unseen in the page. A local stream is shown, not heard. */
+    play(elementID) {
+      this.stop();
+      const element = this.#element = document.createElement("audio");
+      element.autoplay = true;
+      element.muted = this.muted;
+      element.srcObject = this.media;
+      const place = elementID === void 0 ? null : document.getElementById(elementID);
+      (place ?? document.body).append(element);
+      element.play().catch(() => {
+      });
+    }
+    playAudio() {
+      this.play();
+    }
+    pause() {
+      this.#element?.pause();
+    }
+    resume() {
+      this.#element?.play().catch(() => {
+      });
+    }
+    stop() {
+      if (!this.#element) return;
+      this.#element.srcObject = null;
+      this.#element.remove();
+      this.#element = null;
+    }
+  }
   const RETRY_TIME = 300;
   const OK = { errorCode: 0, extendedData: "" };
-  class ZegoExpressEngine {
+  class ZegoExpressEngine extends Absent {
     appID;
     #addresses;
     #retryTime = RETRY_TIME;
@@ -1879,13 +2086,12 @@
     #data = new PageData();
     #mini;
     #components;
-    #local = /* @__PURE__ */ new Map();
-    // what createStream opened, and how
-    #bitrates = /* @__PURE__ */ new WeakMap();
-    // kbit/s
+    #local = new LocalStreams(this.#media);
+    #turnServers = [];
     #destroyed = false;
     /** server: address(es) of the room service, ws, wss, or the origin that serves it; options are accepted and unused. */
     constructor(appID, server, options) {
+      super();
       this.appID = Number(appID);
       this.#addresses = socketAddresses(server);
       const wx2 = miniProgram();
@@ -1903,7 +2109,7 @@
       if (this.#destroyed) throw new ZegoError(Code.NOT_LOGGED_IN, "the engine is destroyed");
       checkLogin(roomID, token, user);
       if (this.#media.room) throw new ZegoError(Code.ALREADY_LOGGED_IN, `room ${this.#media.room.roomID} is not logged out`);
-      const login = { roomID, token, user, config, addresses: this.#addresses, retryTime: this.#retryTime };
+      const login = { roomID, token, user, config, addresses: this.#addresses, retryTime: this.#retryTime, turnServers: this.#turnServers };
       const room = new Room(this.#events, login, () => {
         this.#components.left();
         this.#media.left(room);
@@ -1914,6 +2120,14 @@
     logoutRoom(roomID) {
       const room = this.#media.room;
       if (room && (roomID === void 0 || roomID === room.roomID)) room.logout();
+    }
+    /** Leaves one room and enters another as the same user. */
+    async switchRoom(fromRoomID, toRoomID, config) {
+      const room = this.#media.room;
+      if (!room || room.roomID !== fromRoomID) throw new ZegoError(Code.NOT_LOGGED_IN, `not logged in to ${fromRoomID}`);
+      checkLogin(toRoomID, config?.token, room.user);
+      room.logout();
+      return this.loginRoom(toRoomID, config.token, room.user, config);
     }
     /** Returns whether the token looks like one; the server's word on it comes at the next login. */
     renewToken(token, roomID) {
@@ -1932,6 +2146,18 @@
     sendBroadcastMessage(roomID, message) {
       return this.#ask(roomID, "sendBroadcastMessage", { roomID, message });
     }
+    /** To everybody else, as a broadcast; more of them may be sent. */
+    sendBarrageMessage(roomID, message) {
+      return this.#ask(roomID, "sendBarrageMessage", { roomID, message });
+    }
+    /** To some users of the room; an empty list is everybody else. */
+    sendCustomCommand(roomID, command, toUserIDList = []) {
+      return this.#ask(roomID, "sendCustomCommand", { roomID, command, toUserIDList });
+    }
+    /** Attaches a text to the room for all who are in it and who come; one key. An empty text takes it away. */
+    setRoomExtraInfo(roomID, key, value) {
+      return this.#ask(roomID, "setRoomExtraInfo", { roomID, key, value });
+    }
     async #ask(roomID, method, params) {
       const room = this.#media.room;
       if (!room || roomID !== void 0 && roomID !== room.roomID) throw new ZegoError(Code.NOT_LOGGED_IN, "not logged in");
@@ -1940,33 +2166,14 @@
     }
     // Local streams: in a browser.
     /** Opens the microphone, or takes the sound of custom.source. */
-    async createStream(options = {}) {
-      const custom = options.custom?.source ?? options.custom?.audio?.source;
-      if (custom) {
-        const source = "captureStream" in custom ? custom.captureStream() : custom;
-        return new MediaStream(source.getAudioTracks());
-      }
-      if (options.screen) throw new ZegoError(Code.BAD_PARAMETER, "this service carries sound only: no screen");
-      const { audio, audioBitrate = options.audioBitrate, audioInput, channelCount, AEC, ANS, AGC } = options.camera ?? {};
-      if (audio === false) throw new ZegoError(Code.BAD_PARAMETER, "this service carries sound only: audio cannot be off");
-      const microphone = defined({ audioInput, channelCount, AEC, ANS, AGC, ...typeof audio === "object" ? asMicrophone(audio) : {} });
-      const stream = await openMicrophone(microphone);
-      if (this.#destroyed) {
-        stopTracks(stream);
-        throw new ZegoError(Code.NOT_LOGGED_IN, "the engine is destroyed");
-      }
-      this.#local.set(stream, microphone);
-      if (audioBitrate) this.#bitrates.set(stream, audioBitrate);
-      return stream;
+    createStream(options = {}) {
+      return this.#local.create(options);
     }
-    async createZegoStream(options) {
-      return new ZegoLocalStream(await this.createStream(options));
+    async createZegoStream(options = {}) {
+      return new ZegoLocalStream(await this.#local.create(options));
     }
     destroyStream(stream) {
-      const media = mediaOf(stream);
-      if (!media) return;
-      this.#local.delete(media);
-      stopTracks(media);
+      this.#local.destroy(stream);
     }
     /** The microphones there are; names are empty until one was allowed. */
     getMicrophones() {
@@ -1974,24 +2181,16 @@
     }
     /** Switches a stream of createStream to another microphone, also while it is published. */
     async useAudioDevice(stream, deviceID) {
-      const media = mediaOf(stream);
-      const microphone = media && this.#local.get(media);
-      if (!media || !microphone) throw new ZegoError(Code.BAD_STREAM, "this is no microphone of createStream");
-      const opened = await openMicrophone({ ...microphone, audioInput: deviceID });
-      if (!this.#local.has(media)) {
-        stopTracks(opened);
-        return { ...OK };
-      }
-      this.#local.set(media, { ...microphone, audioInput: deviceID });
-      const track = opened.getAudioTracks()[0];
-      for (const old of media.getAudioTracks()) {
-        track.enabled = old.enabled;
-        media.removeTrack(old);
-        old.stop();
-      }
-      media.addTrack(track);
-      await this.#media.trackReplaced(media, track);
+      await this.#local.use(stream, deviceID);
       return { ...OK };
+    }
+    /** Shows a local stream without letting it be heard. */
+    createLocalStreamView(stream) {
+      return viewOf(stream, true);
+    }
+    /** Plays what startPlayingStream resolved with. */
+    createRemoteStreamView(stream) {
+      return viewOf(stream, false);
     }
     startPublishingStream(streamID, stream, options) {
       const mini = this.#mini;
@@ -2002,7 +2201,7 @@
       const media = mediaOf(stream);
       if (!media) throw new ZegoError(Code.BAD_STREAM, "no local stream is given");
       if (room.publishers.has(streamID)) return false;
-      const audioBitrate = this.#bitrates.get(media);
+      const audioBitrate = this.#local.bitrateOf(media);
       this.#media.publish(streamID, async () => media, { ...audioBitrate ? { audioBitrate } : {}, ...options }, false, () => {
       });
       return true;
@@ -2126,14 +2325,17 @@
       const m = /^room_retry_time=(\d+)$/.exec(config);
       if (m) this.#retryTime = Number(m[1]);
     }
-    setLogConfig(config) {
-      return true;
+    /** Before a login: relays for media connections that do not come up otherwise. */
+    setTurnServer(servers) {
+      this.#turnServers = [...servers];
     }
-    setDebugVerbose(on) {
+    /** What the latest publishQualityUpdate of the stream said. */
+    getPublishingStreamQuality(streamID) {
+      return this.#media.figures.latest("push", streamID);
     }
-    /** false: one engine, one room. */
-    enableMultiRoom(on) {
-      return false;
+    /** What the latest playQualityUpdate of the stream said. */
+    getPlayingStreamQuality(streamID) {
+      return this.#media.figures.latest("pull", streamID);
     }
     getVersion() {
       return "1.0.0";
@@ -2143,17 +2345,16 @@
       this.logoutRoom();
       this.#destroyed = true;
       this.#components.stopPlayers();
-      for (const stream of [...this.#local.keys()]) this.destroyStream(stream);
+      this.#local.end();
       this.#media.figures.setSoundLevels(false, 0);
       this.#events.clear();
     }
   }
-  function asMicrophone({ input, ...rest }) {
-    return input ? { ...rest, audioInput: input } : rest;
+  function viewOf(stream, muted) {
+    const media = mediaOf(stream);
+    if (!media) throw new ZegoError(Code.BAD_STREAM, "this is no stream");
+    return new ZegoStreamView(media, muted);
   }
-  function defined(o) {
-    return Object.fromEntries(Object.entries(o).filter(([, v]) => v !== void 0));
-  }
-  const umd = Object.assign(ZegoExpressEngine, { ZegoExpressEngine, ZegoError, ZegoLocalStream, default: ZegoExpressEngine });
+  const umd = Object.assign(ZegoExpressEngine, { ZegoExpressEngine, ZegoError, ZegoLocalStream, ZegoStreamView, default: ZegoExpressEngine });
   return umd;
 }));

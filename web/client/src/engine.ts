@@ -1,18 +1,21 @@
+import { Absent } from './absent';
 import { BrowserComponents } from './browser';
 import { Code, TRANSIENT, ZegoError } from './codes';
 import { PageData, type Components } from './components';
 import { Events } from './events';
 import { checkLogin, checkStreamID, socketAddresses } from './identifiers';
+import { LocalStreams } from './local';
 import { Media } from './media';
 import { MiniComponents, quietly } from './mini';
-import { ZegoLocalStream, mediaOf, microphoneAllowed, microphones, openMicrophone, stopTracks } from './microphone';
+import { ZegoLocalStream, mediaOf, microphoneAllowed, microphones } from './microphone';
 import { miniProgram } from './platform';
 import { Room } from './room';
 import type {
-  ZegoCapabilityDetection, ZegoDeviceInfo, ZegoEvent, ZegoMicrophone, ZegoPublishOption, ZegoRoomConfig, ZegoServerResponse,
-  ZegoStreamOptions, ZegoUser, ZegoWxContext, ZegoWxEvent, ZegoWxLivePlayer, ZegoWxLivePusher, ZegoWxPlayerAttributes,
-  ZegoWxPusherAttributes,
+  ZegoCapabilityDetection, ZegoDeviceInfo, ZegoEvent, ZegoPlayStats, ZegoPublishOption, ZegoPublishStats, ZegoRoomConfig,
+  ZegoServerResponse, ZegoStreamOptions, ZegoSwitchRoomConfig, ZegoTurnServer, ZegoUser, ZegoWxContext, ZegoWxEvent, ZegoWxLivePlayer,
+  ZegoWxLivePusher, ZegoWxPlayerAttributes, ZegoWxPusherAttributes,
 } from './types';
+import { ZegoStreamView } from './view';
 
 declare const __VERSION__: string;
 
@@ -24,7 +27,7 @@ const OK: ZegoServerResponse = { errorCode: 0, extendedData: '' };
  * time, sound only. In a WeChat mini program it takes the form that the
  * tutorial has there.
  */
-export class ZegoExpressEngine {
+export class ZegoExpressEngine extends Absent {
   readonly appID: number;
   #addresses: string[];
   #retryTime = RETRY_TIME;
@@ -33,12 +36,13 @@ export class ZegoExpressEngine {
   #data = new PageData();
   #mini: MiniComponents | null;
   #components: Components;
-  #local = new Map<MediaStream, ZegoMicrophone>(); // what createStream opened, and how
-  #bitrates = new WeakMap<MediaStream, number>(); // kbit/s
+  #local = new LocalStreams(this.#media);
+  #turnServers: ZegoTurnServer[] = [];
   #destroyed = false;
 
   /** server: address(es) of the room service, ws, wss, or the origin that serves it; options are accepted and unused. */
   constructor(appID: number, server: string | string[], options?: object) {
+    super();
     void options;
     this.appID = Number(appID);
     this.#addresses = socketAddresses(server);
@@ -67,7 +71,7 @@ export class ZegoExpressEngine {
     if (this.#destroyed) throw new ZegoError(Code.NOT_LOGGED_IN, 'the engine is destroyed');
     checkLogin(roomID, token, user);
     if (this.#media.room) throw new ZegoError(Code.ALREADY_LOGGED_IN, `room ${this.#media.room.roomID} is not logged out`);
-    const login = { roomID, token, user, config, addresses: this.#addresses, retryTime: this.#retryTime };
+    const login = { roomID, token, user, config, addresses: this.#addresses, retryTime: this.#retryTime, turnServers: this.#turnServers };
     const room: Room = new Room(this.#events, login, () => {
       this.#components.left();
       this.#media.left(room);
@@ -79,6 +83,15 @@ export class ZegoExpressEngine {
   logoutRoom(roomID?: string): void {
     const room = this.#media.room;
     if (room && (roomID === undefined || roomID === room.roomID)) room.logout();
+  }
+
+  /** Leaves one room and enters another as the same user. */
+  async switchRoom(fromRoomID: string, toRoomID: string, config: ZegoSwitchRoomConfig): Promise<true> {
+    const room = this.#media.room;
+    if (!room || room.roomID !== fromRoomID) throw new ZegoError(Code.NOT_LOGGED_IN, `not logged in to ${fromRoomID}`);
+    checkLogin(toRoomID, config?.token, room.user);
+    room.logout();
+    return this.loginRoom(toRoomID, config.token, room.user, config);
   }
 
   /** Returns whether the token looks like one; the server's word on it comes at the next login. */
@@ -101,6 +114,21 @@ export class ZegoExpressEngine {
     return this.#ask(roomID, 'sendBroadcastMessage', { roomID, message });
   }
 
+  /** To everybody else, as a broadcast; more of them may be sent. */
+  sendBarrageMessage(roomID: string, message: string): Promise<ZegoServerResponse> {
+    return this.#ask(roomID, 'sendBarrageMessage', { roomID, message });
+  }
+
+  /** To some users of the room; an empty list is everybody else. */
+  sendCustomCommand(roomID: string, command: string, toUserIDList: string[] = []): Promise<ZegoServerResponse> {
+    return this.#ask(roomID, 'sendCustomCommand', { roomID, command, toUserIDList });
+  }
+
+  /** Attaches a text to the room for all who are in it and who come; one key. An empty text takes it away. */
+  setRoomExtraInfo(roomID: string, key: string, value: string): Promise<ZegoServerResponse> {
+    return this.#ask(roomID, 'setRoomExtraInfo', { roomID, key, value });
+  }
+
   async #ask(roomID: string | undefined, method: string, params: object): Promise<ZegoServerResponse> {
     const room = this.#media.room;
     if (!room || (roomID !== undefined && roomID !== room.roomID)) throw new ZegoError(Code.NOT_LOGGED_IN, 'not logged in');
@@ -111,35 +139,16 @@ export class ZegoExpressEngine {
   // Local streams: in a browser.
 
   /** Opens the microphone, or takes the sound of custom.source. */
-  async createStream(options: ZegoStreamOptions = {}): Promise<MediaStream> {
-    const custom = options.custom?.source ?? options.custom?.audio?.source;
-    if (custom) {
-      const source = 'captureStream' in custom ? (custom as any).captureStream() : custom;
-      return new MediaStream((source as MediaStream).getAudioTracks());
-    }
-    if (options.screen) throw new ZegoError(Code.BAD_PARAMETER, 'this service carries sound only: no screen');
-    const { audio, audioBitrate = options.audioBitrate, audioInput, channelCount, AEC, ANS, AGC } = options.camera ?? {};
-    if (audio === false) throw new ZegoError(Code.BAD_PARAMETER, 'this service carries sound only: audio cannot be off');
-    const microphone = defined({ audioInput, channelCount, AEC, ANS, AGC, ...(typeof audio === 'object' ? asMicrophone(audio) : {}) });
-    const stream = await openMicrophone(microphone);
-    if (this.#destroyed) {
-      stopTracks(stream);
-      throw new ZegoError(Code.NOT_LOGGED_IN, 'the engine is destroyed');
-    }
-    this.#local.set(stream, microphone);
-    if (audioBitrate) this.#bitrates.set(stream, audioBitrate);
-    return stream;
+  createStream(options: ZegoStreamOptions = {}): Promise<MediaStream> {
+    return this.#local.create(options);
   }
 
-  async createZegoStream(options?: ZegoStreamOptions): Promise<ZegoLocalStream> {
-    return new ZegoLocalStream(await this.createStream(options));
+  async createZegoStream(options: ZegoStreamOptions = {}): Promise<ZegoLocalStream> {
+    return new ZegoLocalStream(await this.#local.create(options));
   }
 
   destroyStream(stream: MediaStream | ZegoLocalStream): void {
-    const media = mediaOf(stream);
-    if (!media) return;
-    this.#local.delete(media);
-    stopTracks(media);
+    this.#local.destroy(stream);
   }
 
   /** The microphones there are; names are empty until one was allowed. */
@@ -149,24 +158,18 @@ export class ZegoExpressEngine {
 
   /** Switches a stream of createStream to another microphone, also while it is published. */
   async useAudioDevice(stream: MediaStream | ZegoLocalStream, deviceID: string): Promise<ZegoServerResponse> {
-    const media = mediaOf(stream);
-    const microphone = media && this.#local.get(media);
-    if (!media || !microphone) throw new ZegoError(Code.BAD_STREAM, 'this is no microphone of createStream');
-    const opened = await openMicrophone({ ...microphone, audioInput: deviceID });
-    if (!this.#local.has(media)) { // destroyed meanwhile
-      stopTracks(opened);
-      return { ...OK };
-    }
-    this.#local.set(media, { ...microphone, audioInput: deviceID });
-    const track = opened.getAudioTracks()[0]!;
-    for (const old of media.getAudioTracks()) {
-      track.enabled = old.enabled;
-      media.removeTrack(old);
-      old.stop();
-    }
-    media.addTrack(track);
-    await this.#media.trackReplaced(media, track);
+    await this.#local.use(stream, deviceID);
     return { ...OK };
+  }
+
+  /** Shows a local stream without letting it be heard. */
+  createLocalStreamView(stream: MediaStream | ZegoLocalStream): ZegoStreamView {
+    return viewOf(stream, true);
+  }
+
+  /** Plays what startPlayingStream resolved with. */
+  createRemoteStreamView(stream: MediaStream): ZegoStreamView {
+    return viewOf(stream, false);
   }
 
   // Publishing.
@@ -188,7 +191,7 @@ export class ZegoExpressEngine {
     const media = mediaOf(stream);
     if (!media) throw new ZegoError(Code.BAD_STREAM, 'no local stream is given');
     if (room.publishers.has(streamID)) return false;
-    const audioBitrate = this.#bitrates.get(media);
+    const audioBitrate = this.#local.bitrateOf(media);
     this.#media.publish(streamID, async () => media, { ...(audioBitrate ? { audioBitrate } : {}), ...options }, false, () => {});
     return true;
   }
@@ -334,19 +337,19 @@ export class ZegoExpressEngine {
     if (m) this.#retryTime = Number(m[1]);
   }
 
-  setLogConfig(config: object): boolean {
-    void config;
-    return true;
+  /** Before a login: relays for media connections that do not come up otherwise. */
+  setTurnServer(servers: ZegoTurnServer[]): void {
+    this.#turnServers = [...servers];
   }
 
-  setDebugVerbose(on: boolean): void {
-    void on;
+  /** What the latest publishQualityUpdate of the stream said. */
+  getPublishingStreamQuality(streamID: string): Promise<ZegoPublishStats> {
+    return this.#media.figures.latest('push', streamID) as Promise<ZegoPublishStats>;
   }
 
-  /** false: one engine, one room. */
-  enableMultiRoom(on: boolean): false {
-    void on;
-    return false;
+  /** What the latest playQualityUpdate of the stream said. */
+  getPlayingStreamQuality(streamID: string): Promise<ZegoPlayStats> {
+    return this.#media.figures.latest('pull', streamID) as Promise<ZegoPlayStats>;
   }
 
   getVersion(): string {
@@ -358,18 +361,14 @@ export class ZegoExpressEngine {
     this.logoutRoom();
     this.#destroyed = true;
     this.#components.stopPlayers();
-    for (const stream of [...this.#local.keys()]) this.destroyStream(stream);
+    this.#local.end();
     this.#media.figures.setSoundLevels(false, 0);
     this.#events.clear();
   }
 }
 
-/** {input, AEC, ANS, AGC, channelCount} of createZegoStream. */
-function asMicrophone({ input, ...rest }: Omit<ZegoMicrophone, 'audioInput'> & { input?: string }): ZegoMicrophone {
-  return input ? { ...rest, audioInput: input } : rest;
-}
-
-/** Without the members that are undefined. */
-function defined<T extends object>(o: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(o).filter(([, v]) => v !== undefined)) as any;
+function viewOf(stream: unknown, muted: boolean): ZegoStreamView {
+  const media = mediaOf(stream);
+  if (!media) throw new ZegoError(Code.BAD_STREAM, 'this is no stream');
+  return new ZegoStreamView(media, muted);
 }

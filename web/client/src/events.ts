@@ -5,13 +5,14 @@ const FIRED: readonly (keyof ZegoEvent)[] = [
   'roomStateUpdate', 'roomStateChanged', 'roomUserUpdate', 'roomOnlineUserCountUpdate', 'roomStreamUpdate',
   'streamExtraInfoUpdate', 'roomExtraInfoUpdate', 'publisherStateUpdate', 'playerStateUpdate',
   'publishQualityUpdate', 'playQualityUpdate', 'tokenWillExpire', 'IMRecvBroadcastMessage',
+  'IMRecvBarrageMessage', 'IMRecvCustomCommand',
   'soundLevelUpdate', 'capturedSoundLevelUpdate', 'playerAudioTrackUpdate',
 ];
 
 /** Events of ZEGO's SDKs that have no counterpart in this service. Programs
     may listen to them as ever; they do not come. */
 const SILENT = [
-  'IMRecvBarrageMessage', 'IMRecvCustomCommand', 'mixerRelayCDNStateUpdate', 'hallStateUpdate', 'recvReliableMessage',
+  'mixerRelayCDNStateUpdate', 'hallStateUpdate', 'recvReliableMessage',
   'remoteMicStatusUpdate', 'remoteCameraStatusUpdate', 'networkQuality', 'exceptionUpdate', 'playerVideoTrackUpdate',
   'mixerSoundLevelUpdate', 'autoMixerSoundLevelUpdate', 'playerRecvSEI', 'screenSharingEnded',
   'audioDeviceStateChanged', 'videoDeviceStateChanged', 'deviceError', 'publisherVideoEncoderChanged',

@@ -1,13 +1,15 @@
+import { Code, ZegoError } from './codes';
 import type { Events } from './events';
 import { Growth, entriesOf, playStats, publishStats, soundLevel } from './quality';
 import type { Room } from './room';
-import type { ZegoSoundLevel } from './types';
+import type { ZegoPlayStats, ZegoPublishStats, ZegoSoundLevel } from './types';
 
 const QUALITY_INTERVAL = 3000; // ms between quality events
 
 /** Asks the media connections of a login for their figures, and tells them. */
 export class Figures {
   #growth = new Growth();
+  #latest = new Map<string, ZegoPublishStats | ZegoPlayStats>();
   #qualityTimer: ReturnType<typeof setInterval> | undefined;
   #levelTimer: ReturnType<typeof setInterval> | undefined;
 
@@ -26,6 +28,14 @@ export class Figures {
   /** What comes later under this name counts anew. */
   forget(type: ZegoSoundLevel['type'], streamID: string): void {
     this.#growth.forget(`${type} ${streamID}`);
+    this.#latest.delete(`${type} ${streamID}`);
+  }
+
+  /** What was told last of a stream; rejects before that. */
+  async latest(type: ZegoSoundLevel['type'], streamID: string): Promise<ZegoPublishStats | ZegoPlayStats> {
+    const stats = this.#latest.get(`${type} ${streamID}`);
+    if (stats) return stats;
+    throw new ZegoError(type === 'push' ? Code.NOT_PUBLISHING : Code.STREAM_MISSING, `nothing is known of stream ${streamID} yet`);
   }
 
   /** Switches sound levels; interval in ms, 100 to 3000. */
@@ -43,12 +53,16 @@ export class Figures {
     for (const publisher of [...room.publishers.values()]) {
       const report = await publisher.report();
       const stats = report && publishStats(report, this.#growth, `push ${publisher.streamID}`, publisher);
-      if (stats && publisher.state === 'PUBLISHING') this.events.emit('publishQualityUpdate', publisher.streamID, stats);
+      if (!stats || publisher.state !== 'PUBLISHING') continue;
+      this.#latest.set(`push ${publisher.streamID}`, stats);
+      this.events.emit('publishQualityUpdate', publisher.streamID, stats);
     }
     const played = await room.players.report();
     for (const { entry, s } of played?.streams ?? []) {
       const stats = playStats(played!.report, s, this.#growth, `pull ${entry.streamID}`, entry);
-      if (entry.state === 'PLAYING') this.events.emit('playQualityUpdate', entry.streamID, stats);
+      if (entry.state !== 'PLAYING') continue;
+      this.#latest.set(`pull ${entry.streamID}`, stats);
+      this.events.emit('playQualityUpdate', entry.streamID, stats);
     }
   }
 

@@ -1,7 +1,10 @@
 // Media connections, as far as publishing and playing have them in common.
 
-export function newPeerConnection(): RTCPeerConnection {
-  return new RTCPeerConnection({ iceServers: [], bundlePolicy: 'max-bundle', rtcpMuxPolicy: 'require' });
+import type { ZegoTurnServer } from './types';
+
+export function newPeerConnection(turnServers: ZegoTurnServer[]): RTCPeerConnection {
+  const iceServers = turnServers.map(({ url, ...rest }) => ({ urls: url, ...rest }));
+  return new RTCPeerConnection({ iceServers, bundlePolicy: 'max-bundle', rtcpMuxPolicy: 'require' });
 }
 
 export function closePeerConnection(pc: RTCPeerConnection | null): void {

@@ -189,7 +189,7 @@ export class Players {
 
   #connect(origin: string): RTCPeerConnection {
     closePeerConnection(this.#pc);
-    const pc = (this.#pc = newPeerConnection());
+    const pc = (this.#pc = newPeerConnection(this.#room.turnServers));
     this.#origin = origin;
     this.#wasConnected = false;
     pc.onconnectionstatechange = () => {

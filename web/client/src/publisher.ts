@@ -76,7 +76,7 @@ export class Publisher {
 
   async #offer(stream: MediaStream, wire: Wire, current: () => boolean): Promise<void> {
     closePeerConnection(this.#pc);
-    const pc = (this.#pc = newPeerConnection());
+    const pc = (this.#pc = newPeerConnection(this.#room.turnServers));
     this.#wasConnected = false;
     pc.onconnectionstatechange = () => this.#connectionChanged(pc);
     clearTimeout(this.#timer);

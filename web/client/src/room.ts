@@ -5,7 +5,7 @@ import { watchSurroundings } from './platform';
 import { Players } from './players';
 import type { Publisher } from './publisher';
 import { Roster } from './roster';
-import type { ZegoRoomConfig, ZegoRoomState, ZegoRoomStateChangedReason, ZegoUser } from './types';
+import type { ZegoRoomConfig, ZegoRoomState, ZegoRoomStateChangedReason, ZegoTurnServer, ZegoUser } from './types';
 import { Wire } from './wire';
 
 const RETRY_FIRST = 250; // ms before the second attempt; doubles
@@ -23,6 +23,7 @@ export interface Login {
   addresses: string[];
   /** s that a lost room is tried again */
   retryTime: number;
+  turnServers: ZegoTurnServer[];
 }
 
 /** One login of one room, from loginRoom until DISCONNECTED: its state, its reconnections. */
@@ -34,7 +35,8 @@ export class Room {
   readonly publishers = new Map<string, Publisher>();
   readonly publishing = new Line();
   readonly players = new Players(this);
-  #user: { userID: string; userName: string };
+  readonly user: { userID: string; userName: string };
+  readonly turnServers: ZegoTurnServer[];
   #config: { userUpdate: boolean; maxMemberCount: number };
   #addresses: string[];
   #retryTime: number;
@@ -51,15 +53,16 @@ export class Room {
   constructor(readonly events: Events, login: Login, onLeft: () => void) {
     this.roomID = login.roomID;
     this.token = login.token;
-    this.#user = { userID: login.user.userID, userName: login.user.userName === undefined ? '' : String(login.user.userName) };
+    this.user = { userID: login.user.userID, userName: login.user.userName === undefined ? '' : String(login.user.userName) };
     this.#config = {
       userUpdate: Boolean(login.config?.userUpdate || login.config?.isUserStatusNotify),
       maxMemberCount: Number(login.config?.maxMemberCount || 0),
     };
     this.#addresses = login.addresses;
     this.#retryTime = login.retryTime;
+    this.turnServers = login.turnServers;
     this.#onLeft = onLeft;
-    this.#roster = new Roster(events, this.roomID, this.#user.userID, this.#config.userUpdate, (streamID) => {
+    this.#roster = new Roster(events, this.roomID, this.user.userID, this.#config.userUpdate, (streamID) => {
       // A program that leaves a deleted stream playing would play nothing.
       this.players.stop(streamID, new ZegoError(Code.STREAM_MISSING, 'the stream has ended'));
     });
@@ -112,7 +115,7 @@ export class Room {
         wire = this.#opening = await Wire.open(address);
         if (this.#ended) break;
         const result = await wire.call('loginRoom', {
-          roomID: this.roomID, token: this.token, user: this.#user, config: this.#config,
+          roomID: this.roomID, token: this.token, user: this.user, config: this.#config,
           ...(this.#sessionID ? { sessionID: this.#sessionID } : {}),
         });
         if (this.#ended) break;
@@ -259,7 +262,11 @@ export class Room {
         events.emit(method, roomID);
         break;
       case 'IMRecvBroadcastMessage':
+      case 'IMRecvBarrageMessage':
         events.emit(method, roomID, params.list || []);
+        break;
+      case 'IMRecvCustomCommand':
+        events.emit(method, roomID, params.fromUser, params.command || '');
         break;
       case 'offer':
         this.players.offer(wire, params);

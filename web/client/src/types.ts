@@ -15,6 +15,16 @@ export interface ZegoRoomConfig {
   maxMemberCount?: number;
 }
 
+export interface ZegoSwitchRoomConfig extends ZegoRoomConfig {
+  token: string;
+}
+
+export interface ZegoTurnServer {
+  url: string;
+  username?: string;
+  credential?: string;
+}
+
 export interface ZegoServerResponse {
   errorCode: number;
   extendedData?: string;
@@ -33,8 +43,12 @@ export interface ZegoStreamList {
 
 export interface ZegoRoomExtraInfo {
   key: string;
-  /** The key "recording" has true, false or "paused". */
+  /** The key "recording" has true, false or "paused", others a text. */
   value: unknown;
+  /** Who set it; missing for "recording". */
+  updateUser?: ZegoUser;
+  /** ms since 1970 */
+  updateTime?: number;
 }
 
 export interface ZegoBroadcastMessageInfo {
@@ -43,6 +57,14 @@ export interface ZegoBroadcastMessageInfo {
   /** ms since 1970 */
   sendTime: number;
   messageID: number;
+}
+
+export interface ZegoBarrageMessageInfo {
+  fromUser: ZegoUser;
+  message: string;
+  /** ms since 1970 */
+  sendTime: number;
+  messageID: string;
 }
 
 export interface ZegoPublisherState {
@@ -145,6 +167,8 @@ export interface ZegoEvent {
   /** 30 s before */
   tokenWillExpire(roomID: string): void;
   IMRecvBroadcastMessage(roomID: string, list: ZegoBroadcastMessageInfo[]): void;
+  IMRecvBarrageMessage(roomID: string, list: ZegoBarrageMessageInfo[]): void;
+  IMRecvCustomCommand(roomID: string, fromUser: ZegoUser, command: string): void;
   soundLevelUpdate(list: ZegoSoundLevel[]): void;
   capturedSoundLevelUpdate(soundLevel: number): void;
   /** After a reconnection: the track that now carries the stream. */

@@ -73,6 +73,7 @@ class World {
     logoutRoom: () => ({}), renewToken: () => ({}), startPublishing: () => ({ sdp: OPUS }), stopPublishing: () => ({}),
     startPlaying: () => ({}), stopPlaying: () => ({}), answer: () => ({}),
     setStreamExtraInfo: () => ({}), sendBroadcastMessage: () => ({}),
+    sendBarrageMessage: () => ({}), sendCustomCommand: () => ({}), setRoomExtraInfo: () => ({}),
   };
 
   constructor() {

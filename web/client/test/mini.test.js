@@ -142,10 +142,8 @@ test('starting says clearly that there is no media for mini programs', async (t)
 test('the components\' events drive the states', async (t) => {
   const { zg, log, enter } = await setUp(t);
   await enter();
-  zg.createPusher().start('own');
-  zg.getPlayerInstance('b1').play();
-  await pause();
-  log.length = 0;
+  zg.createPusher();
+  zg.getPlayerInstance('b1');
   const push = (code) => zg.updatePlayerState('own', event('statechange', { code, message: `code ${code}` }));
   const play = (code) => zg.updatePlayerState('b1', event('statechange', { code, message: '' }, 'b1'));
   for (const code of [1001, 1002, 1002, 1007, 1008, 1102, 1002, 3002, 1102, -1307]) push(code);
@@ -160,11 +158,27 @@ test('the components\' events drive the states', async (t) => {
   ]);
   log.length = 0;
   push(1002);
-  zg.getPusherInstance().stop();
+  play(2004);
+  zg.stopPublishingStream('own');
   push(1002); // comes late
   zg.getPlayerInstance('b1').stop();
   play(2004);
-  assert.deepEqual(log, ['push own PUBLISHING 0', 'push own NO_PUBLISH 0']);
+  assert.deepEqual(log, ['push own PUBLISHING 0', 'play b1 PLAYING 0', 'push own NO_PUBLISH 0', 'play b1 NO_PLAY 0']);
+});
+
+test('what was refused is never shown as published or played', async (t) => {
+  const { zg, log, enter } = await setUp(t);
+  await enter();
+  await assert.rejects(zg.createPusher().start('own'), { errorCode: 1103020 });
+  await assert.rejects(zg.getPlayerInstance('b1').play(), { errorCode: 1104020 });
+  const told = log.length;
+  for (const code of [1001, 1002, 3002]) zg.updatePlayerState('own', event('statechange', { code, message: '' }));
+  for (const code of [2001, 2004, 3002]) zg.updatePlayerState('b1', event('statechange', { code, message: '' }, 'b1'));
+  zg.getPusherInstance().stop();
+  zg.getPlayerInstance('b1').stop();
+  zg.updatePlayerState('own', event('statechange', { code: 1002, message: '' }));
+  zg.logoutRoom();
+  assert.deepEqual(log.slice(told), ['DISCONNECTED 0']);
 });
 
 test('net status and volume become quality and levels', async (t) => {
@@ -174,8 +188,8 @@ test('net status and volume become quality and levels', async (t) => {
   zg.on('publishQualityUpdate', (id, stats) => told.push(['push', id, stats]));
   zg.on('playQualityUpdate', (id, stats) => told.push(['play', id, stats]));
   zg.on('soundLevelUpdate', (list) => told.push(...list));
-  zg.createPusher().start('own');
-  zg.getPlayerInstance('b1').play();
+  zg.updatePlayerState('own', event('statechange', { code: 1002 }));
+  zg.updatePlayerState('b1', event('statechange', { code: 2004 }));
   const info = { videoBitrate: 0, audioBitrate: 48, videoFPS: 0, videoGOP: 0, netSpeed: 50, netJitter: 3, videoWidth: 0, videoHeight: 0 };
   zg.updatePlayerNetStatus('own', event('netstatus', { info }));
   zg.updatePlayerNetStatus('b1', event('netstatus', { info: { ...info, audioBitrate: 32 } }, 'b1'));
@@ -190,9 +204,9 @@ test('net status and volume become quality and levels', async (t) => {
 test('leaving the room ends what ran', async (t) => {
   const { zg, page, log, enter } = await setUp(t);
   await enter();
-  zg.createPusher().start('own');
+  zg.createPusher();
   zg.updatePlayerState('own', event('statechange', { code: 1002 }));
-  zg.getPlayerInstance('b1').play();
+  zg.getPlayerInstance('b1');
   zg.updatePlayerState('b1', event('statechange', { code: 2004 }));
   log.length = 0;
   zg.logoutRoom();

@@ -202,6 +202,59 @@ test('messages, counts, extra infos and the token warning pass through', async (
   await rejectsWith(zg.sendBroadcastMessage('r', 'x'), 1009002);
 });
 
+test('barrage messages, commands and the note on the room', async (t) => {
+  const { world, zg } = setUp(t);
+  const log = [];
+  for (const name of ['IMRecvBarrageMessage', 'IMRecvCustomCommand', 'roomExtraInfoUpdate']) zg.on(name, (...a) => log.push([name, ...a]));
+  await rejectsWith(zg.sendCustomCommand('r', 'x', []), 1000002);
+  await zg.loginRoom('r', '04x', user);
+  const message = { fromUser: bert, message: 'wow', sendTime: 1, messageID: '2' };
+  const note = { key: 'topic', value: 'budget', updateUser: bert, updateTime: 3 };
+  world.socket.notify('IMRecvBarrageMessage', { roomID: 'r', list: [message] });
+  world.socket.notify('IMRecvCustomCommand', { roomID: 'r', fromUser: bert, command: 'wave' });
+  world.socket.notify('roomExtraInfoUpdate', { roomID: 'r', roomExtraInfoList: [note] });
+  assert.deepEqual(log, [
+    ['IMRecvBarrageMessage', 'r', [message]], ['IMRecvCustomCommand', 'r', bert, 'wave'], ['roomExtraInfoUpdate', 'r', [note]],
+  ]);
+  const ok = { errorCode: 0, extendedData: '' };
+  assert.deepEqual(await zg.sendBarrageMessage('r', 'wow'), ok);
+  assert.deepEqual(await zg.sendCustomCommand('r', 'wave', ['bert']), ok);
+  assert.deepEqual(await zg.sendCustomCommand('r', 'wave'), ok);
+  assert.deepEqual(await zg.setRoomExtraInfo('r', 'topic', 'budget'), ok);
+  assert.deepEqual(world.calls.slice(-4), [
+    ['sendBarrageMessage', { roomID: 'r', message: 'wow' }], ['sendCustomCommand', { roomID: 'r', command: 'wave', toUserIDList: ['bert'] }],
+    ['sendCustomCommand', { roomID: 'r', command: 'wave', toUserIDList: [] }], ['setRoomExtraInfo', { roomID: 'r', key: 'topic', value: 'budget' }],
+  ]);
+});
+
+test('switchRoom leaves one room and enters the other', async (t) => {
+  const { world, zg, log } = setUp(t);
+  await rejectsWith(zg.switchRoom('r', 'q', { token: '04y' }), 1000002);
+  await zg.loginRoom('r', '04x', user);
+  await rejectsWith(zg.switchRoom('r', 'q q', { token: '04y' }), 1002012);
+  log.length = 0;
+  assert.equal(await zg.switchRoom('r', 'q', { token: '04y', isUserStatusNotify: true }), true);
+  assert.deepEqual(log.filter((l) => l.startsWith('state')), ['state DISCONNECTED 0', 'state CONNECTING 0', 'state CONNECTED 0']);
+  const { roomID, token, config } = world.called('loginRoom').at(-1);
+  assert.deepEqual([roomID, token, config.userUpdate], ['q', '04y', true]);
+});
+
+test('what this service cannot do says so, and its settings are accepted', async () => {
+  new World();
+  const zg = new ZegoExpressEngine(1, 'ws://h.test');
+  for (const name of ['use', 'setGeoFence', 'setEngineOptions', 'setCloudProxyConfig', 'setLocalProxyConfig', 'presetLogConfig']) {
+    assert.equal(ZegoExpressEngine[name]({}), undefined, name);
+  }
+  for (const [name, code] of Object.entries({
+    startMixerTask: 1005010, stopMixerTask: 1005011, startAutoMixerTask: 1005010, stopAutoMixerTask: 1005011, setMixerTaskConfig: 1100001,
+    addPublishCdnUrl: 1003040, removePublishCdnUrl: 1003040, setAudioFrameCallback: 1100001, setCaptureAudioFrameCallback: 1100001,
+    sendTransparentMessage: 1100001, callExperimentalAPI: 1100001,
+  })) await rejectsWith(zg[name]('x'), code);
+  assert.deepEqual([zg.sendSEI('s'), zg.getNextUrl('s'), zg.enableMultiRoom(true), zg.setLogConfig({}), zg.uploadLog()], [false, '', false, true, undefined]);
+  await rejectsWith(zg.getPublishingStreamQuality('s'), 1103040);
+  await rejectsWith(zg.getPlayingStreamQuality('s'), 1004002);
+});
+
 test('renewToken checks the form and the new token is the next login\'s', async (t) => {
   const { world, zg } = setUp(t);
   assert.equal(zg.renewToken('04new'), false, 'not logged in');
