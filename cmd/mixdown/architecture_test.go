@@ -44,6 +44,7 @@ func TestArrows(t *testing.T) {
 		{"mixdown/storage/crypt", "mixdown/", []string{"mixdown/storage"}},
 		{"mixdown/joiner", "mixdown/", nil},
 		{"mixdown/joiner", "github.com/pion/webrtc", nil},
+		{"mixdown/joiner/joinertest", "mixdown/", []string{"mixdown/joiner"}},
 		{"mixdown/capture", "github.com/pion/webrtc", nil},
 		{"mixdown/capture", "mixdown/rooms", nil},
 		{"mixdown/capture", "mixdown/joiner/", nil},

@@ -16,6 +16,7 @@ import (
 	"github.com/pion/transport/v5/vnet"
 
 	"mixdown/joiner"
+	"mixdown/joiner/joinertest"
 	"mixdown/joiner/native"
 	"mixdown/rooms/signal"
 )
@@ -204,7 +205,7 @@ func fakeLogin(hidden bool) joiner.Login {
 }
 
 // connect runs one connection in the background.
-func connect(t *testing.T, s *native.System, login joiner.Login, r *recorder, pubs *joiner.Publications) (end context.CancelCauseFunc, ended chan error) {
+func connect(t *testing.T, s *native.System, login joiner.Login, r *joinertest.Ear, pubs *joiner.Publications) (end context.CancelCauseFunc, ended chan error) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	ended = make(chan error, 1)
 	done := make(chan struct{})

@@ -12,10 +12,10 @@ import (
 	"github.com/pion/rtp"
 
 	"mixdown/joiner"
+	"mixdown/joiner/joinertest"
 	"mixdown/joiner/native"
 	"mixdown/rooms"
 	"mixdown/rooms/peer"
-	"mixdown/rooms/roomstest"
 	"mixdown/rooms/sfu"
 	"mixdown/rooms/token"
 	"mixdown/rooms/udp"
@@ -29,7 +29,7 @@ func (p pipe) Stream(joiner.Stream) joiner.Receiver  { return p }
 func (p pipe) Report(joiner.SenderReport, time.Time) {}
 func (p pipe) Packet(packet *rtp.Packet, _ uint8, _ time.Time) {
 	select {
-	case p <- roomstest.Number(packet.Payload):
+	case p <- joinertest.Number(packet.Payload):
 	default:
 	}
 }
@@ -105,7 +105,7 @@ func loopback(t *testing.T, config native.Config) {
 		select {
 		case <-ticker.C:
 			if voice.Stats().Published && sent < packets {
-				if err := voice.WritePacket(joiner.OutPacket{Pos: sent * 960, Samples: 960, Payload: roomstest.Numbered(sent)}); err != nil {
+				if err := voice.WritePacket(joiner.OutPacket{Pos: sent * 960, Samples: 960, Payload: joinertest.Numbered(sent)}); err != nil {
 					t.Error(err)
 				}
 				sent++

@@ -13,55 +13,45 @@ import (
 	"github.com/pion/rtp"
 
 	"mixdown/joiner"
+	"mixdown/joiner/joinertest"
 	"mixdown/rooms/roomstest"
 )
 
-// TestEveryPacket: packet one arrives, and all others, in order, with number,
-// time, level and marker as published, whether the recorder was there first or
-// comes a little later.
+// TestEveryPacket: a hidden recorder that comes a little later than a stream
+// still gets its packet one, and all others, in order, with number, time, level
+// and marker as published.
 func TestEveryPacket(t *testing.T) {
-	for _, late := range []time.Duration{0, 2 * time.Second} {
-		t.Run(fmt.Sprint("recorder comes after ", late), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				bed := roomstest.New(t)
-				host := bed.Host()
-				var rec *joined
-				if late == 0 {
-					rec = join(t, bed, host, bed.Login("standup", "recorder", true)).connected(t)
-				}
-				ann := bed.Speaker("standup", "ann")
-				if late > 0 {
-					ann.Say(late)
-					rec = join(t, bed, host, bed.Login("standup", "recorder", true))
-				}
-				ann.Say(3*time.Second - late)
-				time.Sleep(500 * time.Millisecond)
-				ann.Say(2 * time.Second)
-				time.Sleep(100 * time.Millisecond)
+	synctest.Test(t, func(t *testing.T) {
+		bed := roomstest.New(t)
+		ann := bed.Speaker("standup", "ann")
+		ann.Say(2 * time.Second)
+		rec := join(t, bed, bed.Host(), bed.Login("standup", "recorder", true))
+		ann.Say(time.Second)
+		time.Sleep(500 * time.Millisecond)
+		ann.Say(2 * time.Second)
+		time.Sleep(100 * time.Millisecond)
 
-				h := rec.of(ann.StreamID)
-				packets, _ := h.received()
-				if len(packets) != 250 || h.stray() != 0 {
-					t.Fatalf("%d packets, want 250; %d after the end", len(packets), h.stray())
-				}
-				first := packets[0]
-				if first.number != 0 {
-					t.Errorf("the first packet is number %d", first.number)
-				}
-				for i, p := range packets {
-					if p.sequence-first.sequence != uint16(i) || p.timestamp-first.timestamp != uint32(p.number*960) {
-						t.Fatalf("packet %d: number %d, sequence +%d, time +%d", i, p.number, p.sequence-first.sequence, p.timestamp-first.timestamp)
-					}
-					if p.level != 30 || p.marker != (i == 0 || i == 150) {
-						t.Errorf("packet %d: level %d, marker %v", i, p.level, p.marker)
-					}
-				}
-				if d := packets[150].number - packets[149].number; d != 26 {
-					t.Errorf("after the pause the number rose by %d", d)
-				}
-			})
-		})
-	}
+		h := rec.Of(ann.StreamID)
+		packets, _ := h.Received()
+		if len(packets) != 250 || h.Stray() != 0 {
+			t.Fatalf("%d packets, want 250; %d after the end", len(packets), h.Stray())
+		}
+		first := packets[0]
+		if first.Number != 0 {
+			t.Errorf("the first packet is number %d", first.Number)
+		}
+		for i, p := range packets {
+			if p.Sequence-first.Sequence != uint16(i) || p.Timestamp-first.Timestamp != uint32(p.Number*960) {
+				t.Fatalf("packet %d: number %d, sequence +%d, time +%d", i, p.Number, p.Sequence-first.Sequence, p.Timestamp-first.Timestamp)
+			}
+			if p.Level != 30 || p.Marker != (i == 0 || i == 150) {
+				t.Errorf("packet %d: level %d, marker %v", i, p.Level, p.Marker)
+			}
+		}
+		if d := packets[150].Number - packets[149].Number; d != 26 {
+			t.Errorf("after the pause the number rose by %d", d)
+		}
+	})
 }
 
 // TestSenderReports: the reports tell the publisher's clock to the millisecond,
@@ -80,21 +70,21 @@ func TestSenderReports(t *testing.T) {
 		ann.Link.Cut(false)
 		ann.Say(10 * time.Second)
 
-		packets, reports := rec.of(ann.StreamID).received()
+		packets, reports := rec.Of(ann.StreamID).Received()
 		if len(reports) < 20 {
 			t.Fatalf("%d sender reports", len(reports))
 		}
 		// The base of the RTP time is the first packet's of each SSRC; the
 		// stream goes on under the recorder's one SSRC.
 		var worst time.Duration
-		origin := packets[0].timestamp
+		origin := packets[0].Timestamp
 		for _, r := range reports {
-			if r.SSRC != packets[0].ssrc {
-				t.Fatalf("a report for SSRC %d, the track has %d", r.SSRC, packets[0].ssrc)
+			if r.SSRC != packets[0].SSRC {
+				t.Fatalf("a report for SSRC %d, the track has %d", r.SSRC, packets[0].SSRC)
 			}
 			media := time.Duration(r.RTP-origin) * time.Second / 48000
 			wall := ntp(r.NTP).Sub(start)
-			if r.at.Sub(start) > 15*time.Second {
+			if r.At.Sub(start) > 15*time.Second {
 				continue // the server joined the numbers of two connections
 			}
 			worst = max(worst, (wall - media).Abs())
@@ -102,9 +92,9 @@ func TestSenderReports(t *testing.T) {
 		if worst > time.Millisecond {
 			t.Errorf("a report is wrong by %v", worst)
 		}
-		var after []report
+		var after []joinertest.Report
 		for _, r := range reports {
-			if r.at.Sub(start) > 26*time.Second {
+			if r.At.Sub(start) > 26*time.Second {
 				after = append(after, r)
 			}
 		}
@@ -145,45 +135,12 @@ func TestLossIsRepaired(t *testing.T) {
 				rec.host.Link.Lose(0, 0)
 				ann.Say(time.Second)
 				time.Sleep(3 * time.Second)
-				if missing := rec.of(ann.StreamID).missing(0, ann.Frames()); len(missing) > 0 {
+				if missing := rec.Of(ann.StreamID).Missing(0, ann.Frames()); len(missing) > 0 {
 					t.Errorf("%d of %d packets missing: %v", len(missing), ann.Frames(), missing)
 				}
 			})
 		})
 	}
-}
-
-// TestPublisherComesBack: an end and a new beginning under the same stream ID
-// are told in order, and nothing arrives in between.
-func TestPublisherComesBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		bed := roomstest.New(t)
-		rec := join(t, bed, bed.Host(), bed.Login("standup", "recorder", true)).connected(t)
-		for range 3 {
-			ann := bed.Speaker("standup", "ann")
-			ann.Say(time.Second)
-			time.Sleep(100 * time.Millisecond)
-			ann.Leave()
-			time.Sleep(100 * time.Millisecond)
-		}
-		want := []string{"CONNECTING", "CONNECTED"}
-		for range 3 {
-			want = append(want, "+ ann", "stream ann-voice", "end ann-voice: stopped by the user", "- ann")
-		}
-		if got := rec.take(); !slices.Equal(got, want) {
-			t.Errorf("told %q\nwant %q", got, want)
-		}
-		numbers := rec.of("ann-voice").numbers()
-		var expected []int64
-		for range 3 {
-			for n := range int64(50) {
-				expected = append(expected, n)
-			}
-		}
-		if !slices.Equal(numbers, expected) || rec.of("ann-voice").stray() != 0 {
-			t.Errorf("heard %v", numbers)
-		}
-	})
 }
 
 // TestPublications: adding, changing and removing a publication shows in the
@@ -193,22 +150,22 @@ func TestPublications(t *testing.T) {
 		bed := roomstest.New(t)
 		ann := join(t, bed, bed.Host(), bed.Login("standup", "ann", false)).connected(t)
 		rec := join(t, bed, bed.Host(), bed.Login("standup", "recorder", true)).connected(t)
-		rec.pubs.SetIndicator(joiner.RecordingOn)
-		mix := rec.pubs.Add("standup-mix", "mix", 2)
+		rec.Pubs.SetIndicator(joiner.RecordingOn)
+		mix := rec.Pubs.Add("standup-mix", "mix", 2)
 		within(t, time.Second, "published", func() bool { return mix.Stats().Published })
 		for n := range int64(50) {
-			if err := mix.WritePacket(joiner.OutPacket{Pos: n * 960, Samples: 960, Level: 200, Payload: roomstest.Numbered(n)}); err != nil {
+			if err := mix.WritePacket(joiner.OutPacket{Pos: n * 960, Samples: 960, Level: 200, Payload: joinertest.Numbered(n)}); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(20 * time.Millisecond)
 		}
-		rec.pubs.Add("standup-mix", "other", 2)
+		rec.Pubs.Add("standup-mix", "other", 2)
 		time.Sleep(time.Second)
 		if room, ok := bed.Service().Room("standup"); !ok || len(room.Streams) != 1 || room.Recording != "recording" {
 			t.Errorf("room %+v", room)
 		}
-		rec.pubs.SetIndicator(joiner.RecordingPaused)
-		rec.pubs.Remove("standup-mix")
+		rec.Pubs.SetIndicator(joiner.RecordingPaused)
+		rec.Pubs.Remove("standup-mix")
 		time.Sleep(time.Second)
 		if room, _ := bed.Service().Room("standup"); len(room.Streams) != 0 || room.Recording != "paused" {
 			t.Errorf("room %+v", room)
@@ -217,12 +174,12 @@ func TestPublications(t *testing.T) {
 			t.Errorf("stats %+v", s)
 		}
 		want := []string{"CONNECTING", "CONNECTED", "stream standup-mix", "info standup-mix: other", "end standup-mix: stopped by the user"}
-		if got := ann.take(); !slices.Equal(got, want) {
+		if got := ann.Take(); !slices.Equal(got, want) {
 			t.Errorf("told %q\nwant %q", got, want)
 		}
-		packets, _ := ann.of("standup-mix").received()
+		packets, _ := ann.Of("standup-mix").Received()
 		// Who is not hidden hears what comes from now on only.
-		if len(packets) < 48 || packets[len(packets)-1].number != 49 || packets[0].level != 127 {
+		if len(packets) < 48 || packets[len(packets)-1].Number != 49 || packets[0].Level != 127 {
 			t.Errorf("%d packets: %v", len(packets), packets)
 		}
 	})
@@ -237,19 +194,19 @@ func TestPublicationReplaced(t *testing.T) {
 		bob := join(t, bed, bed.Host(), bed.Login("standup", "bob", false)).connected(t)
 		var mix *joiner.Publication
 		for range 5 {
-			bob.pubs.Remove("mix")
-			bob.pubs.Add("mix", "", 1)
+			bob.Pubs.Remove("mix")
+			bob.Pubs.Add("mix", "", 1)
 			time.Sleep(time.Second)
 		}
-		bob.pubs.Remove("mix")
-		bob.pubs.Add("mix", "", 1)
-		bob.pubs.Remove("mix")
-		mix = bob.pubs.Add("mix", "", 1)
+		bob.Pubs.Remove("mix")
+		bob.Pubs.Add("mix", "", 1)
+		bob.Pubs.Remove("mix")
+		mix = bob.Pubs.Add("mix", "", 1)
 		time.Sleep(5 * time.Second)
 		if s := mix.Stats(); !s.Published {
 			t.Errorf("stats %+v", s)
 		}
-		lines := ann.take()
+		lines := ann.Take()
 		if last := lines[len(lines)-1]; last != "stream mix" {
 			t.Errorf("told %q", lines)
 		}
@@ -271,55 +228,9 @@ func TestStreamRemovedByServer(t *testing.T) {
 		if s := ann.Publication.Stats(); s.Published || s.Err == nil {
 			t.Errorf("stats %+v", s)
 		}
-		lines := rec.take()
+		lines := rec.Take()
 		if last := lines[len(lines)-1]; last != "end ann-voice: removed by the server" {
 			t.Errorf("told %q", lines)
-		}
-	})
-}
-
-// TestManyStreams: fifty streams are played at once, each to its own receiver.
-func TestManyStreams(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		bed := roomstest.New(t)
-		var pubs []*joiner.Publication
-		for u := range 2 {
-			deaf := newRecorder()
-			deaf.refuse = true
-			who := joinAs(t, bed, bed.Host(), bed.Login("hall", fmt.Sprint("user", u), false), deaf).connected(t)
-			for s := range 25 {
-				pubs = append(pubs, who.pubs.Add(fmt.Sprintf("s-%d-%d", u, s), "", 1))
-			}
-		}
-		within(t, 5*time.Second, "all published", func() bool {
-			return !slices.ContainsFunc(pubs, func(p *joiner.Publication) bool { return !p.Stats().Published })
-		})
-		speak := func(from, to int64) {
-			for n := from; n < to; n++ {
-				for i, p := range pubs {
-					if err := p.WritePacket(joiner.OutPacket{Pos: n * 960, Samples: 960, Payload: roomstest.Numbered(n*100 + int64(i))}); err != nil {
-						t.Fatal(err)
-					}
-				}
-				time.Sleep(20 * time.Millisecond)
-			}
-		}
-		speak(0, 20)
-		rec := join(t, bed, bed.Host(), bed.Login("hall", "recorder", true)).connected(t)
-		speak(20, 100)
-		time.Sleep(100 * time.Millisecond)
-		for i, p := range pubs {
-			numbers := rec.of(p.StreamID()).numbers()
-			if len(numbers) != 100 {
-				t.Errorf("%s: %d packets", p.StreamID(), len(numbers))
-				continue
-			}
-			for n, got := range numbers {
-				if got != int64(n*100+i) {
-					t.Errorf("%s: packet %d has number %d", p.StreamID(), n, got)
-					break
-				}
-			}
 		}
 	})
 }
@@ -328,13 +239,13 @@ func TestManyStreams(t *testing.T) {
 func TestNothingPlayed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bed := roomstest.New(t)
-		rec := newRecorder()
-		rec.refuse = true
+		rec := joinertest.NewEar()
+		rec.Refuse = true
 		j := joinAs(t, bed, bed.Host(), bed.Login("standup", "recorder", true), rec).connected(t)
 		ann := bed.Speaker("standup", "ann")
 		ann.Say(time.Second)
 		want := []string{"CONNECTING", "CONNECTED", "+ ann", "stream ann-voice"}
-		if got := j.take(); !slices.Equal(got, want) {
+		if got := j.Take(); !slices.Equal(got, want) {
 			t.Errorf("told %q", got)
 		}
 	})
@@ -351,7 +262,7 @@ func TestReceiverPanics(t *testing.T) {
 		go func() {
 			broken <- joiner.NewParticipant(host.System, bed.Login("standup", "recorder", true), burning{}, nil, nil, bed.Log).Run(ctx)
 		}()
-		pub := j.pubs.Add("voice", "", 1)
+		pub := j.Pubs.Add("voice", "", 1)
 		within(t, time.Second, "published", func() bool { return pub.Stats().Published })
 		for n := range int64(100) {
 			_ = pub.WritePacket(joiner.OutPacket{Pos: n * 960, Samples: 960, Payload: []byte{1, 2}})

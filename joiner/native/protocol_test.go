@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"mixdown/joiner"
+	"mixdown/joiner/joinertest"
 	"mixdown/rooms/signal"
 )
 
@@ -26,7 +27,7 @@ func TestLoginParams(t *testing.T) {
 		})
 		system := f.system()
 		drop := func(n int) {
-			_, ended := connect(t, system, fakeLogin(true), newRecorder(), nil)
+			_, ended := connect(t, system, fakeLogin(true), joinertest.NewEar(), nil)
 			time.Sleep(time.Second)
 			_ = f.client(n).ws.CloseNow()
 			if err := <-ended; err == nil || errors.Is(err, joiner.ErrPermanent) {
@@ -39,7 +40,7 @@ func TestLoginParams(t *testing.T) {
 		time.Sleep(30 * time.Second)
 		drop(2) // too late
 		drop(3) // resumed, and refused
-		end, ended := connect(t, system, fakeLogin(true), newRecorder(), nil)
+		end, ended := connect(t, system, fakeLogin(true), joinertest.NewEar(), nil)
 		time.Sleep(time.Second)
 		end(errAnything)
 		if err := <-ended; !errors.Is(err, errAnything) {
@@ -80,7 +81,7 @@ func TestPlayBatch(t *testing.T) {
 			}
 			return struct{}{}, nil
 		})
-		rec := newRecorder()
+		rec := joinertest.NewEar()
 		connect(t, f.system(), fakeLogin(true), rec, nil)
 		time.Sleep(100 * time.Millisecond)
 		f.client(0).notify(signal.RoomStreamUpdate, signal.StreamUpdateParams{UpdateType: signal.Add, StreamList: append(streams, own)})
@@ -92,7 +93,7 @@ func TestPlayBatch(t *testing.T) {
 		if ids := read[signal.StreamsParams](t, asked[0]).StreamIDs; len(ids) != 50 || ids[0] != "s0" || ids[49] != "s49" {
 			t.Errorf("asked for %v", ids)
 		}
-		if lines := rec.take(); len(lines) != 51 || lines[50] != "CONNECTED" {
+		if lines := rec.Take(); len(lines) != 51 || lines[50] != "CONNECTED" {
 			t.Errorf("told %q", lines)
 		}
 	})
@@ -109,7 +110,7 @@ func TestPlayRefused(t *testing.T) {
 			}
 			return loggedIn(c, method, nil)
 		})
-		connect(t, f.system(), fakeLogin(true), newRecorder(), nil)
+		connect(t, f.system(), fakeLogin(true), joinertest.NewEar(), nil)
 		time.Sleep(time.Second)
 		list := func(ids ...string) (p signal.StreamUpdateParams) {
 			for _, id := range ids {
@@ -152,11 +153,11 @@ func TestRefusals(t *testing.T) {
 					return loggedIn(c, method, nil)
 				})
 				system := f.system()
-				_, ended := connect(t, system, fakeLogin(true), newRecorder(), nil)
+				_, ended := connect(t, system, fakeLogin(true), joinertest.NewEar(), nil)
 				if err := <-ended; errors.Is(err, joiner.ErrPermanent) != slices.Contains(permanent, code) {
 					t.Errorf("refused: %v", err)
 				}
-				_, ended = connect(t, system, fakeLogin(true), newRecorder(), nil)
+				_, ended = connect(t, system, fakeLogin(true), joinertest.NewEar(), nil)
 				time.Sleep(time.Second)
 				f.client(1).notify(signal.RoomStateUpdate, signal.RoomStateParams{State: signal.Connected})
 				f.client(1).notify(signal.RoomStateUpdate, signal.RoomStateParams{State: signal.Disconnected, ErrorCode: code, ExtendedData: "go"})
@@ -173,7 +174,7 @@ func TestRefusals(t *testing.T) {
 func TestDeadLink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(t, loggedIn)
-		_, ended := connect(t, f.system(), fakeLogin(false), newRecorder(), nil)
+		_, ended := connect(t, f.system(), fakeLogin(false), joinertest.NewEar(), nil)
 		time.Sleep(20 * time.Second) // pings are answered
 		select {
 		case err := <-ended:
@@ -197,11 +198,11 @@ func TestSilentLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(t, func(*client, string, json.RawMessage) (any, *signal.Error) { return nil, nil })
 		start := time.Now()
-		_, ended := connect(t, f.system(), fakeLogin(false), newRecorder(), nil)
+		_, ended := connect(t, f.system(), fakeLogin(false), joinertest.NewEar(), nil)
 		if err := <-ended; err == nil || errors.Is(err, joiner.ErrPermanent) || time.Since(start) > 11*time.Second {
 			t.Errorf("after %v: %v", time.Since(start), err)
 		}
-		end, ended := connect(t, f.system(), fakeLogin(false), newRecorder(), nil)
+		end, ended := connect(t, f.system(), fakeLogin(false), joinertest.NewEar(), nil)
 		time.Sleep(time.Second)
 		start = time.Now()
 		end(errAnything)
@@ -220,7 +221,7 @@ func TestHTTPRefusal(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFake(t, loggedIn)
 				f.status = status
-				_, ended := connect(t, f.system(), fakeLogin(false), newRecorder(), nil)
+				_, ended := connect(t, f.system(), fakeLogin(false), joinertest.NewEar(), nil)
 				if err := <-ended; err == nil || errors.Is(err, joiner.ErrPermanent) != permanent {
 					t.Errorf("error %v", err)
 				}
@@ -241,7 +242,7 @@ func TestNonsense(t *testing.T) {
 		t.Run(message, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFake(t, loggedIn)
-				_, ended := connect(t, f.system(), fakeLogin(false), newRecorder(), nil)
+				_, ended := connect(t, f.system(), fakeLogin(false), joinertest.NewEar(), nil)
 				time.Sleep(time.Second)
 				f.client(0).write([]byte(message))
 				time.Sleep(time.Second)
@@ -262,7 +263,7 @@ func TestNonsense(t *testing.T) {
 func TestIgnored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(t, loggedIn)
-		rec := newRecorder()
+		rec := joinertest.NewEar()
 		_, ended := connect(t, f.system(), fakeLogin(false), rec, nil)
 		time.Sleep(time.Second)
 		for _, message := range []string{
@@ -283,7 +284,7 @@ func TestIgnored(t *testing.T) {
 			t.Errorf("ended with %v", err)
 		default:
 		}
-		if got := rec.take(); !slices.Equal(got, []string{"CONNECTED", "end x: "}) {
+		if got := rec.Take(); !slices.Equal(got, []string{"CONNECTED", "end x: "}) {
 			t.Errorf("told %q", got)
 		}
 	})
@@ -296,7 +297,7 @@ func TestIndicator(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFake(t, loggedIn)
 				pubs := new(joiner.Publications)
-				connect(t, f.system(), fakeLogin(hidden), newRecorder(), pubs)
+				connect(t, f.system(), fakeLogin(hidden), joinertest.NewEar(), pubs)
 				time.Sleep(time.Second)
 				for _, i := range []joiner.Indicator{joiner.RecordingOn, joiner.RecordingPaused, joiner.RecordingOff} {
 					pubs.SetIndicator(i)
@@ -336,7 +337,7 @@ func TestPublishOffer(t *testing.T) {
 		})
 		pubs := new(joiner.Publications)
 		mix := pubs.Add("mix", "info", 2)
-		connect(t, f.system(), fakeLogin(true), newRecorder(), pubs)
+		connect(t, f.system(), fakeLogin(true), joinertest.NewEar(), pubs)
 		time.Sleep(30 * time.Second)
 		asked := f.asked(signal.StartPublishing)
 		// At 0; again after 1 s, at once after stopPublishing, after 2, 4, 8, 8 s.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"mixdown/joiner"
+	"mixdown/joiner/joinertest"
 	"mixdown/rooms/roomstest"
 )
 
@@ -36,24 +37,24 @@ func TestRecorderLinkCut(t *testing.T) {
 					back, backAt := ann.Frames(), time.Now()
 					ann.Say(10 * time.Second)
 
-					h := rec.of(ann.StreamID)
+					h := rec.Of(ann.StreamID)
 					first := recoveredAt(h, backAt)
 					if first > recovery {
 						t.Errorf("recovered after %v", first)
 					}
 					t.Logf("recovered after %v", first)
 					if cut <= time.Second {
-						if missing := h.missing(0, ann.Frames()-5); len(missing) > 0 {
+						if missing := h.Missing(0, ann.Frames()-5); len(missing) > 0 {
 							t.Errorf("missing %v", missing)
 						}
 					}
-					if missing := h.missing(0, before-5); len(missing) > 0 {
+					if missing := h.Missing(0, before-5); len(missing) > 0 {
 						t.Errorf("missing before the cut: %v", missing)
 					}
-					if missing := h.missing(back+int64(recovery/roomstest.FrameTime), ann.Frames()-5); len(missing) > 0 {
+					if missing := h.Missing(back+int64(recovery/joinertest.FrameTime), ann.Frames()-5); len(missing) > 0 {
 						t.Errorf("missing after the recovery: %v", missing)
 					}
-					if i := slices.IndexFunc(rec.take(), func(s string) bool { return strings.HasPrefix(s, "end") }); i >= 0 {
+					if i := slices.IndexFunc(rec.Take(), func(s string) bool { return strings.HasPrefix(s, "end") }); i >= 0 {
 						t.Error("the stream was said to have ended")
 					}
 				})
@@ -64,11 +65,11 @@ func TestRecorderLinkCut(t *testing.T) {
 
 // recoveredAt says how long after back the first packet came that was sent
 // after it.
-func recoveredAt(h *heard, back time.Time) time.Duration {
-	packets, _ := h.received()
+func recoveredAt(h *joinertest.Heard, back time.Time) time.Duration {
+	packets, _ := h.Received()
 	for _, p := range packets {
-		if p.at.After(back) {
-			return p.at.Sub(back)
+		if p.At.After(back) {
+			return p.At.Sub(back)
 		}
 	}
 	return time.Hour
@@ -84,7 +85,7 @@ func TestPublisherLinkCut(t *testing.T) {
 				rec := join(t, bed, bed.Host(), bed.Login("standup", "recorder", true)).connected(t)
 				ann := bed.Speaker("standup", "ann")
 				ann.Say(3 * time.Second)
-				rec.take()
+				rec.Take()
 				ann.Link.Cut(true)
 				ann.Say(cut)
 				ann.Link.Cut(false)
@@ -92,16 +93,16 @@ func TestPublisherLinkCut(t *testing.T) {
 				ann.Say(10 * time.Second)
 				time.Sleep(100 * time.Millisecond)
 
-				h := rec.of(ann.StreamID)
+				h := rec.Of(ann.StreamID)
 				if first := recoveredAt(h, backAt); first > recovery {
 					t.Errorf("recovered after %v", first)
 				} else {
 					t.Logf("recovered after %v", first)
 				}
-				if missing := h.missing(back+int64(recovery/roomstest.FrameTime), ann.Frames()); len(missing) > 0 {
+				if missing := h.Missing(back+int64(recovery/joinertest.FrameTime), ann.Frames()); len(missing) > 0 {
 					t.Errorf("missing after the recovery: %v", missing)
 				}
-				lines := rec.take()
+				lines := rec.Take()
 				var want []string
 				if cut == time.Minute {
 					want = []string{"end ann-voice: heartbeat timeout", "- ann", "+ ann", "stream ann-voice"}
@@ -109,11 +110,11 @@ func TestPublisherLinkCut(t *testing.T) {
 				if !slices.Equal(lines, want) {
 					t.Errorf("told %q, want %q", lines, want)
 				}
-				if h.stray() > 0 {
-					t.Errorf("%d packets after the end", h.stray())
+				if h.Stray() > 0 {
+					t.Errorf("%d packets after the end", h.Stray())
 				}
 				if cut == time.Second {
-					if missing := h.missing(0, ann.Frames()); len(missing) > 0 {
+					if missing := h.Missing(0, ann.Frames()); len(missing) > 0 {
 						t.Errorf("missing %v", missing)
 					}
 				}
@@ -136,7 +137,7 @@ func TestMediaCut(t *testing.T) {
 				rec.host.Link.CutMedia(false)
 				backAt := time.Now()
 				ann.Say(10 * time.Second)
-				first := recoveredAt(rec.of(ann.StreamID), backAt)
+				first := recoveredAt(rec.Of(ann.StreamID), backAt)
 				t.Logf("recovered after %v", first)
 				if first > recovery {
 					t.Errorf("recovered after %v", first)
@@ -152,14 +153,14 @@ func TestSecondLogin(t *testing.T) {
 		bed := roomstest.New(t)
 		first := join(t, bed, bed.Host(), bed.Login("standup", "recorder", true)).connected(t)
 		second := join(t, bed, bed.Host(), bed.Login("standup", "recorder", true)).connected(t)
-		if err := first.leaves(t, time.Second); !errors.Is(err, joiner.ErrPermanent) {
+		if err := first.Leaves(t, time.Second); !errors.Is(err, joiner.ErrPermanent) {
 			t.Errorf("the first login ended with %v", err)
 		}
-		if s, err := first.status(); s != joiner.Disconnected || err == nil {
+		if s, err := first.State(); s != joiner.Disconnected || err == nil {
 			t.Errorf("the first login's state is %s, %v", s, err)
 		}
 		time.Sleep(time.Minute)
-		if s, err := second.status(); s != joiner.Connected {
+		if s, err := second.State(); s != joiner.Connected {
 			t.Errorf("the second login's state is %s, %v", s, err)
 		}
 	})
@@ -175,31 +176,11 @@ func TestSecondLoginWhileAway(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		second := join(t, bed, bed.Host(), bed.Login("standup", "recorder", true)).connected(t)
 		first.host.Link.Cut(false)
-		if err := first.leaves(t, 5*time.Second); !errors.Is(err, joiner.ErrPermanent) {
+		if err := first.Leaves(t, 5*time.Second); !errors.Is(err, joiner.ErrPermanent) {
 			t.Errorf("the first login ended with %v", err)
 		}
-		if s, err := second.status(); s != joiner.Connected {
+		if s, err := second.State(); s != joiner.Connected {
 			t.Errorf("the second login's state is %s, %v", s, err)
-		}
-	})
-}
-
-func TestKicked(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		bed := roomstest.New(t)
-		rec := join(t, bed, bed.Host(), bed.Login("standup", "recorder", true)).connected(t)
-		ann := bed.Speaker("standup", "ann")
-		ann.Say(time.Second)
-		for _, user := range []string{"recorder", "ann"} {
-			if err := bed.Service().KickUser("standup", user); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := rec.leaves(t, time.Second); !errors.Is(err, joiner.ErrPermanent) || !strings.Contains(err.Error(), "1002055") {
-			t.Errorf("the recorder ended with %v", err)
-		}
-		if err := ann.Err(); !errors.Is(err, joiner.ErrPermanent) {
-			t.Errorf("the speaker ended with %v", err)
 		}
 	})
 }
@@ -223,7 +204,7 @@ func TestBadToken(t *testing.T) {
 			login := bed.Login("standup", "recorder", true)
 			login.Token = token
 			j := join(t, bed, host, login)
-			if err := j.leaves(t, 5*time.Second); !errors.Is(err, joiner.ErrPermanent) {
+			if err := j.Leaves(t, 5*time.Second); !errors.Is(err, joiner.ErrPermanent) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -260,10 +241,10 @@ func TestTokens(t *testing.T) {
 		if n := asked.Load(); n < 25 || n > 40 {
 			t.Errorf("%d tokens asked for in 5 minutes", n)
 		}
-		rec.take()
-		rec.pubs.Add("mix", "", 1)
+		rec.Take()
+		rec.Pubs.Add("mix", "", 1)
 		time.Sleep(time.Second)
-		if s := rec.pubs.List()[0].Stats(); !s.Published {
+		if s := rec.Pubs.List()[0].Stats(); !s.Published {
 			t.Errorf("publishing with the renewed token: %v", s.Err)
 		}
 	})
@@ -288,12 +269,12 @@ func TestServerRestart(t *testing.T) {
 				bed.Start()
 				backAt := time.Now()
 				ann.Say(10 * time.Second)
-				first := recoveredAt(rec.of(ann.StreamID), backAt)
+				first := recoveredAt(rec.Of(ann.StreamID), backAt)
 				t.Logf("recovered after %v", first)
 				if first > 2*recovery { // the publisher must be back first
 					t.Errorf("recovered after %v", first)
 				}
-				lines := rec.take()
+				lines := rec.Take()
 				if lines[len(lines)-1] != "stream ann-voice" && lines[len(lines)-1] != "CONNECTED" {
 					t.Errorf("told %q", lines)
 				}
@@ -311,28 +292,28 @@ func TestLogout(t *testing.T) {
 				rec := join(t, bed, bed.Host(), bed.Login("standup", "recorder", true)).connected(t)
 				ann := bed.Speaker("standup", "ann")
 				bob := join(t, bed, bed.Host(), bed.Login("standup", "bob", false)).connected(t)
-				mix := bob.pubs.Add("mix", "", 2)
+				mix := bob.Pubs.Add("mix", "", 2)
 				ann.Say(2 * time.Second)
 				if !mix.Stats().Published {
 					t.Fatal("not published")
 				}
-				rec.take()
+				rec.Take()
 				bob.host.Link.Cut(cut)
 				enough := errors.New("enough")
-				bob.stop(enough)
+				bob.Stop(enough)
 				start := time.Now()
-				if err := bob.leaves(t, 3*time.Second); !errors.Is(err, enough) || errors.Is(err, context.Canceled) {
+				if err := bob.Leaves(t, 3*time.Second); !errors.Is(err, enough) || errors.Is(err, context.Canceled) {
 					t.Errorf("ended with %v", err)
 				}
 				if took := time.Since(start); took > 2*time.Second {
 					t.Errorf("logging out took %v", took)
 				}
-				if s, err := bob.status(); s != joiner.Disconnected || !errors.Is(err, enough) {
+				if s, err := bob.State(); s != joiner.Disconnected || !errors.Is(err, enough) {
 					t.Errorf("last state %v, %v", s, err)
 				}
 				ann.Say(time.Second)
 				want := []string{"end mix: stopped by the user", "- bob"}
-				if got := rec.take(); !cut && !slices.Equal(got, want) {
+				if got := rec.Take(); !cut && !slices.Equal(got, want) {
 					t.Errorf("told %q", got)
 				}
 			})
@@ -348,17 +329,17 @@ func TestNoServer(t *testing.T) {
 		for _, url := range []string{"", "room.test", "ftp://room.test", "ws://", "ws://%zz"} {
 			login := bed.Login("standup", "recorder", true)
 			login.URL = url
-			if err := join(t, bed, host, login).leaves(t, time.Second); !errors.Is(err, joiner.ErrPermanent) {
+			if err := join(t, bed, host, login).Leaves(t, time.Second); !errors.Is(err, joiner.ErrPermanent) {
 				t.Errorf("URL %q: %v", url, err)
 			}
 		}
 		bed.Stop()
 		rec := join(t, bed, host, bed.Login("standup", "recorder", true))
 		time.Sleep(5 * time.Minute)
-		if s, err := rec.status(); s != joiner.Connecting || err == nil {
+		if s, err := rec.State(); s != joiner.Connecting || err == nil {
 			t.Errorf("state %s, %v", s, err)
 		}
 		bed.Start()
-		within(t, recovery, "login", func() bool { s, _ := rec.status(); return s == joiner.Connected })
+		within(t, recovery, "login", func() bool { s, _ := rec.State(); return s == joiner.Connected })
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/pion/rtp"
 
 	"mixdown/joiner"
+	"mixdown/joiner/joinertest"
 	"mixdown/rooms/roomstest"
 )
 
@@ -37,9 +38,9 @@ func (e *ear) Event(event joiner.Event) {
 func (e *ear) Packet(p *rtp.Packet, _ uint8, at time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	n := roomstest.Number(p.Payload)
+	n := joinertest.Number(p.Payload)
 	e.numbers = append(e.numbers, n)
-	e.delays = append(e.delays, at.Sub(e.start)-time.Duration(n)*roomstest.FrameTime)
+	e.delays = append(e.delays, at.Sub(e.start)-time.Duration(n)*joinertest.FrameTime)
 }
 
 func (e *ear) Report(joiner.SenderReport, time.Time) {}

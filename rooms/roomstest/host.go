@@ -2,7 +2,6 @@ package roomstest
 
 import (
 	"context"
-	"encoding/binary"
 	"net"
 	"net/http"
 	"net/netip"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"mixdown/joiner"
+	"mixdown/joiner/joinertest"
 	"mixdown/joiner/native"
 )
 
@@ -87,23 +87,13 @@ func (h *Host) drop() {
 	h.streams = nil
 }
 
-// FrameTime is what a packet of a [Speaker] lasts, in time and in samples.
-const (
-	FrameTime    = 20 * time.Millisecond
-	FrameSamples = 960
-)
-
-// Speaker is a participant on a Host of its own who publishes one stream.
+// Speaker is a participant on a Host of its own who publishes one stream, into
+// which its Voice speaks.
 type Speaker struct {
 	*Host
-	StreamID    string
-	Publication *joiner.Publication
-	// Payload makes the packet of frame number n (0 is the first); nil is
-	// [Numbered]. Set it before the first Say.
-	Payload func(n int64) []byte
+	*joinertest.Voice
+	StreamID string
 
-	start  time.Time
-	frame  int64
 	end    context.CancelFunc
 	ended  chan struct{}
 	result error
@@ -120,9 +110,9 @@ func (b *Bed) Speaker(roomID, userID string) *Speaker {
 func (b *Bed) SpeakerOf(roomID, userID, streamID string) *Speaker {
 	b.t.Helper()
 	h := b.Host()
-	s := &Speaker{Host: h, StreamID: streamID, Payload: Numbered, ended: make(chan struct{})}
+	s := &Speaker{Host: h, StreamID: streamID, ended: make(chan struct{})}
 	pubs := new(joiner.Publications)
-	s.Publication = pubs.Add(s.StreamID, "", 1)
+	pub := pubs.Add(s.StreamID, "", 1)
 	p := joiner.NewParticipant(h.System, b.Login(roomID, userID, false), deaf{}, pubs, nil, b.Log.With("host", userID))
 	ctx, cancel := context.WithCancel(context.WithoutCancel(b.t.Context()))
 	s.end = cancel
@@ -131,33 +121,15 @@ func (b *Bed) SpeakerOf(roomID, userID, streamID string) *Speaker {
 		s.result = p.Run(ctx)
 	}()
 	b.t.Cleanup(s.Leave)
-	for deadline := time.Now().Add(10 * time.Second); !s.Publication.Stats().Published; {
+	for deadline := time.Now().Add(10 * time.Second); !pub.Stats().Published; {
 		if time.Now().After(deadline) {
-			b.t.Fatalf("speaker %s is not published: %v", userID, s.Publication.Stats().Err)
+			b.t.Fatalf("speaker %s is not published: %v", userID, pub.Stats().Err)
 		}
 		time.Sleep(time.Millisecond)
 	}
-	s.start = time.Now()
+	s.Voice = joinertest.NewVoice(pub)
 	return s
 }
-
-// Say sends a packet every 20 ms for d of virtual time. Between two calls the
-// speaker is silent, as with DTX: the positions go on with the clock.
-func (s *Speaker) Say(d time.Duration) {
-	for end := time.Now().Add(d); time.Now().Before(end); {
-		now := int64(time.Since(s.start) / FrameTime)
-		s.frame = max(s.frame, now)
-		payload := s.Payload(s.frame)
-		// While the link is down the packet is counted as dropped, which is
-		// what a test looks at.
-		_ = s.Publication.WritePacket(joiner.OutPacket{Pos: s.frame * FrameSamples, Samples: FrameSamples, Level: 30, Payload: payload})
-		s.frame++
-		time.Sleep(time.Until(s.start.Add(time.Duration(s.frame) * FrameTime)))
-	}
-}
-
-// Frames is the number of the next packet.
-func (s *Speaker) Frames() int64 { return s.frame }
 
 // Leave logs the speaker out and waits for it.
 func (s *Speaker) Leave() {
@@ -172,22 +144,6 @@ func (s *Speaker) Ended() <-chan struct{} { return s.ended }
 func (s *Speaker) Err() error {
 	<-s.ended
 	return s.result
-}
-
-// Numbered is a payload that is no audio but tells its number: see [Number].
-func Numbered(n int64) []byte {
-	b := make([]byte, 40)
-	b[0] = 0xf8 // a CELT frame of 20 ms, so that parsers of the first byte are content
-	binary.BigEndian.PutUint64(b[1:], uint64(n))
-	return b
-}
-
-// Number reads the number of a payload that [Numbered] made.
-func Number(payload []byte) int64 {
-	if len(payload) < 9 {
-		return -1
-	}
-	return int64(binary.BigEndian.Uint64(payload[1:]))
 }
 
 // deaf is a room of which nothing is played.

@@ -10,6 +10,7 @@ import (
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 
+	"mixdown/joiner/joinertest"
 	"mixdown/rooms/peer"
 )
 
@@ -38,7 +39,7 @@ func (b *Bed) Redundant(roomID, userID, streamID string) *Redundant {
 		check(b.t, engine.Close())
 		check(b.t, socket.Close())
 	})
-	s := &Redundant{Host: h, Payload: Numbered}
+	s := &Redundant{Host: h, Payload: joinertest.Numbered}
 	s.track, err = webrtc.NewTrackLocalStaticRTP(peer.Red().RTPCodecCapability, streamID, streamID)
 	check(b.t, err)
 	_, err = pc.AddTransceiverFromTrack(s.track, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
@@ -84,15 +85,15 @@ func (b *Bed) whip(h *Host, pc *webrtc.PeerConnection, path, roomID, userID stri
 // Say sends a packet every 20 ms for d of virtual time, with copies of the two
 // before it.
 func (s *Redundant) Say(d time.Duration) {
-	for range d / FrameTime {
+	for range d / joinertest.FrameTime {
 		n := len(s.sent)
 		s.sent = append(s.sent, s.Payload(int64(n)))
 		p := &rtp.Packet{
-			Header:  rtp.Header{Version: 2, SequenceNumber: uint16(n), Timestamp: uint32(n * FrameSamples)},
+			Header:  rtp.Header{Version: 2, SequenceNumber: uint16(n), Timestamp: uint32(n * joinertest.FrameSamples)},
 			Payload: redundant(s.sent[max(0, n-2):]),
 		}
 		_ = s.track.WriteRTP(p) // lost like any other
-		time.Sleep(FrameTime)
+		time.Sleep(joinertest.FrameTime)
 	}
 }
 
@@ -101,7 +102,7 @@ func (s *Redundant) Say(d time.Duration) {
 func redundant(packets [][]byte) (b []byte) {
 	last := len(packets) - 1
 	for i, p := range packets[:last] {
-		offset := uint32((last - i) * FrameSamples)
+		offset := uint32((last - i) * joinertest.FrameSamples)
 		b = append(b, 0x80|peer.PayloadType)
 		b = binary.BigEndian.AppendUint16(b, uint16(offset<<2)|uint16(len(p)>>8))
 		b = append(b, byte(len(p)))
