@@ -104,8 +104,8 @@ func (s *server) scope(ctx huma.Context, p access.Principal) *problem {
 		return newProblem(http.StatusNotFound, "room_not_found", "nobody is in room %q", ctx.Param("roomID"))
 	case strings.HasPrefix(op.Path, "/v1/captures/{id}") || strings.HasPrefix(op.Path, "/v1/recordings/{id}"):
 		c, err := s.Captures.Get(id)
-		if err != nil || p.In(c.Status().Room.RoomID) {
-			return nil
+		if known := err == nil; !known || p.In(c.Status().Room.RoomID) {
+			return nil // what is not known, the call itself says
 		}
 		if strings.HasPrefix(op.Path, "/v1/recordings") {
 			return newProblem(http.StatusNotFound, "recording_not_found", "there is no recording %q", id)

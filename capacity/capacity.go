@@ -129,14 +129,14 @@ func (e *FullError) Error() string {
 func (m *Meter) Admit(streams, running int) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err := m.fullLocked(streams, running, m.streams); err != nil {
-		return err
+	if full := m.fullLocked(streams, running, m.streams); full != nil {
+		return full
 	}
 	m.reserved = append(m.reserved, reservation{time.Now(), streams, streams})
 	return nil
 }
 
-func (m *Meter) fullLocked(streams, captures, captured int) error {
+func (m *Meter) fullLocked(streams, captures, captured int) *FullError {
 	c := m.config
 	if c.MaxCaptures > 0 && captures >= c.MaxCaptures {
 		return &FullError{longRetry, fmt.Sprintf("%d captures run, capacity.maxCaptures is %d", captures, c.MaxCaptures)}
@@ -197,8 +197,7 @@ func (m *Meter) State() State {
 	if c.MaxStreams > 0 {
 		s.FreeStreams = min(s.FreeStreams, max(0, c.MaxStreams-captured))
 	}
-	if err := m.fullLocked(1, captures, captured); err != nil {
-		full := err.(*FullError)
+	if full := m.fullLocked(1, captures, captured); full != nil {
 		s.Accepting, s.Reason, s.RetryAfter = false, full.Reason, full.RetryAfter.Seconds()
 		s.FreeStreams = 0
 	}

@@ -3,6 +3,7 @@ package capture
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -38,8 +39,8 @@ func (c *Capture) Patch(doc []byte, actor string) error {
 			problems = append(problems, Problem{fmt.Sprintf("record[%d].id", i), "output " + r.ID + " was removed; its id is not given again"})
 		}
 	}
-	if err := after.check(slices.Sorted(maps.Keys(c.env.Systems)), c.env.Storages); err != nil {
-		problems = append(problems, err.(*SpecError).Problems...)
+	if wrong := (*SpecError)(nil); errors.As(after.check(slices.Sorted(maps.Keys(c.env.Systems)), c.env.Storages), &wrong) {
+		problems = append(problems, wrong.Problems...)
 	}
 	if len(problems) > 0 {
 		return &SpecError{problems}

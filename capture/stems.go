@@ -83,11 +83,6 @@ func (s *stems) drop(id string, pos int64) (err error) {
 	return err
 }
 
-// originals says that the stream's own packets are written somewhere.
-func (s *stems) originals() bool {
-	return slices.ContainsFunc(s.files, func(f stem) bool { return !f.decoded() })
-}
-
 // decoded says that somebody wants the stream's samples.
 func (s *stems) decoded() bool { return slices.ContainsFunc(s.files, stem.decoded) }
 
@@ -150,13 +145,13 @@ func (s *stemBase) base() string { return s.id }
 
 func (s *stemBase) mode(frame int64) PauseMode { return s.t.at(frame).own(s.id, s.stream) }
 
-// skips notes that a pause that skips began or ended before a frame, and says
-// whether there is one. Close has ended the file by then.
-func (s *stemBase) skips(frame int64) (bool, error) {
+// gap notes that a pause that skips began or ended before a frame. Close has
+// ended the file by then.
+func (s *stemBase) gap(frame int64) error {
 	if s.mode(frame) == PauseSkip {
-		return true, s.t.archive.pause(s.store.progress, frame*pcm.FrameSize, s.t.at(frame).reason(s.id))
+		return s.t.archive.pause(s.store.progress, frame*pcm.FrameSize, s.t.at(frame).reason(s.id))
 	}
-	return false, s.t.archive.resume(s.store.progress, frame*pcm.FrameSize)
+	return s.t.archive.resume(s.store.progress, frame*pcm.FrameSize)
 }
 
 // original is a stream's own packets.
@@ -175,7 +170,7 @@ func (o *original) packet(p playout.Placed) (bool, error) {
 		return false, nil
 	}
 	if o.file == nil {
-		if _, err := o.skips(frame); err != nil {
+		if err := o.gap(frame); err != nil {
 			return false, err
 		}
 		o.open()
@@ -199,8 +194,7 @@ func (o *original) turn(frame int64) error {
 			return err
 		}
 	}
-	_, err := o.skips(frame)
-	return err
+	return o.gap(frame)
 }
 
 func (o *original) advance(pos int64) error {
@@ -255,7 +249,7 @@ func (o *segmented) packet(p playout.Placed) (bool, error) {
 	if o.segmenter != nil || o.mode(frame) == PauseSkip {
 		return false, nil
 	}
-	if _, err := o.skips(frame); err != nil {
+	if err := o.gap(frame); err != nil {
 		return false, err
 	}
 	return false, o.open(frame)
@@ -311,8 +305,7 @@ func (o *segmented) turn(frame int64) error {
 			return err
 		}
 	}
-	_, err := o.skips(frame)
-	return err
+	return o.gap(frame)
 }
 
 func (o *segmented) fill(frame int64) error {
