@@ -95,6 +95,7 @@ func New(c Config) http.Handler {
 	s.api.UseMiddleware(s.authorize, s.audited)
 	s.captureRoutes()
 	s.eventRoutes()
+	s.meterRoutes()
 	s.webhookRoutes()
 	s.recordingRoutes()
 	s.eraseRoutes()

@@ -136,6 +136,7 @@ func remoteAddr(r *http.Request) netip.Addr {
 var operationRights = map[string]access.Right{
 	"put-capture": access.RunCaptures, "post-capture": access.RunCaptures, "stop-capture": access.RunCaptures,
 	"patch-capture": access.RunCaptures, "pause-capture": access.RunCaptures, "resume-capture": access.RunCaptures,
+	"follow-meters": access.SeeCaptures,
 	"list-captures": access.SeeCaptures, "get-capture": access.SeeCaptures, "listen": access.Listen, "listen-ws": access.Listen,
 	"list-recordings": access.SeeRecordings, "get-recording": access.SeeRecordings, "verify-recording": access.SeeRecordings,
 	"get-file": access.Play, "erase-recording": access.Dispose,

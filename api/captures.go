@@ -46,10 +46,11 @@ type captureOutput struct {
 }
 
 type captureFilter struct {
-	State  string `query:"state" enum:"waiting,recording,paused,reconnecting,finalizing,complete,interrupted,failed" doc:"Only captures in this state."`
-	Room   string `query:"room" doc:"Only captures of this room."`
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
-	Cursor string `query:"cursor" doc:"nextCursor of the page before."`
+	State   string `query:"state" enum:"waiting,recording,paused,reconnecting,finalizing,complete,interrupted,failed" doc:"Only captures in this state."`
+	Running bool   `query:"running" doc:"Only captures that have not ended."`
+	Room    string `query:"room" doc:"Only captures of this room."`
+	Limit   int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+	Cursor  string `query:"cursor" doc:"nextCursor of the page before."`
 }
 
 type captureList struct {
@@ -129,7 +130,7 @@ func (s *server) listCaptures(ctx context.Context, in *captureFilter) (*captureL
 			skipping = st.ID != in.Cursor
 			continue
 		}
-		if !access.From(ctx).In(st.Room.RoomID) || (in.State != "" && string(st.State) != in.State) || (in.Room != "" && st.Room.RoomID != in.Room) {
+		if !access.From(ctx).In(st.Room.RoomID) || (in.State != "" && string(st.State) != in.State) || (in.Room != "" && st.Room.RoomID != in.Room) || in.Running && st.State.Ended() {
 			continue
 		}
 		if len(out.Body.Captures) == in.Limit {

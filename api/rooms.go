@@ -67,8 +67,9 @@ func describe(r rooms.Room) room {
 }
 
 type roomFilter struct {
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
-	Cursor string `query:"cursor" doc:"nextCursor of the page before."`
+	Unrecorded bool   `query:"unrecorded" doc:"Only rooms that nobody records."`
+	Limit      int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+	Cursor     string `query:"cursor" doc:"nextCursor of the page before."`
 }
 
 type roomList struct {
@@ -126,7 +127,7 @@ func (s *server) listRooms(ctx context.Context, in *roomFilter) (*roomList, erro
 	out := &roomList{}
 	out.Body.Rooms = []room{}
 	for _, r := range s.Rooms.Rooms() {
-		if r.ID <= in.Cursor || !access.From(ctx).In(r.ID) {
+		if r.ID <= in.Cursor || !access.From(ctx).In(r.ID) || in.Unrecorded && r.Recording != rooms.NotRecording {
 			continue
 		}
 		if len(out.Body.Rooms) == in.Limit {

@@ -28,6 +28,7 @@ import (
 var allowed = map[string]string{
 	"put-capture": "operator", "post-capture": "operator", "stop-capture": "operator",
 	"list-captures": "operator reviewer compliance auditor", "get-capture": "operator reviewer compliance auditor",
+	"follow-meters": "operator reviewer compliance auditor",
 	"patch-capture": "operator", "pause-capture": "operator", "resume-capture": "operator", "listen-ws": "reviewer",
 	"list-webhooks": "", "get-webhook": "", "put-webhook": "", "delete-webhook": "", "rotate-webhook": "", "test-webhook": "",
 	"list-dead-letters": "", "resend-dead-letters": "", "resend-dead-letter": "",
