@@ -288,6 +288,7 @@ func (c *Capture) login() joiner.Login {
 		l.UserID += "-" + c.id // several captures of one room are several users
 	}
 	l.UserID = l.UserID[:min(len(l.UserID), 64)]
+	l.Streams = c.spec.Room.endpoints()
 	l.Token = func() (string, error) {
 		if c.spec.Room.Token != "" {
 			return c.spec.Room.Token, nil

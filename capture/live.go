@@ -22,6 +22,7 @@ type live struct {
 	channels int
 	settings *atomic.Pointer[settings] // the capture's
 	pubs     *joiner.Publications
+	push     joiner.Pusher
 	clock    clock
 	mixer    *mixer.Mixer
 

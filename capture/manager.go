@@ -29,8 +29,10 @@ type Config struct {
 	Systems  map[string]joiner.System // by name: mixdown, livekit, …
 	URL      func() string            // of the embedded room service
 	Token    func(joiner.Login) (string, error)
-	Key      *storage.Key     // signs recordings
-	Events   events.Publisher // nil discards
+	Push     joiner.Pusher          // publishes elsewhere; nil: cannot
+	CheckURL func(url string) error // says why a URL of a spec must not be dialled; nil: all may
+	Key      *storage.Key           // signs recordings
+	Events   events.Publisher       // nil discards
 
 	// Retain decides how long a new recording is kept, and refuses one that
 	// its storages cannot keep so; without a retention it is kept for ever.
@@ -273,7 +275,7 @@ func (m *Manager) Count() (captures, streams int) {
 // Check says what is wrong with a spec, as Start would.
 func (m *Manager) Check(spec Spec) error {
 	spec = spec.withDefaults()
-	if err := spec.check(slices.Sorted(maps.Keys(m.config.Systems)), m.config.Storages); err != nil {
+	if err := spec.check(&m.config); err != nil {
 		return err
 	}
 	_, err := m.config.Encryption.recipients(spec)
@@ -340,7 +342,7 @@ func (m *Manager) vacant(spec Spec) error {
 		return nil // gets a name of its own
 	}
 	for _, c := range m.captures {
-		if c.spec.Room == spec.Room && c.spec.User.UserID == spec.User.UserID && !c.Status().State.Ended() {
+		if c.spec.Room.same(spec.Room) && c.spec.User.UserID == spec.User.UserID && !c.Status().State.Ended() {
 			return &SpecError{[]Problem{{"user.userID", fmt.Sprintf(
 				"%q is already in this room for capture %s; choose another userID, or leave it out", spec.User.UserID, c.id)}}}
 		}

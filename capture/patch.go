@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -27,9 +26,7 @@ func (c *Capture) Patch(doc []byte, actor string) error {
 	if err != nil {
 		return err
 	}
-	if after.Room.Token == redactedToken {
-		after.Room.Token = before.Room.Token // as it was shown
-	}
+	after.unredact(before)
 	after = after.filled()
 	nameOutputs(after.Record, now.Record, now.Retired)
 	problems := fixed(before, after)
@@ -39,7 +36,7 @@ func (c *Capture) Patch(doc []byte, actor string) error {
 			problems = append(problems, Problem{fmt.Sprintf("record[%d].id", i), "output " + r.ID + " was removed; its id is not given again"})
 		}
 	}
-	if wrong := (*SpecError)(nil); errors.As(after.check(slices.Sorted(maps.Keys(c.env.Systems)), c.env.Storages), &wrong) {
+	if wrong := (*SpecError)(nil); errors.As(after.check(c.env), &wrong) {
 		problems = append(problems, wrong.Problems...)
 	}
 	if len(problems) > 0 {

@@ -35,7 +35,7 @@ const republishLoss = 10
 func (l *live) relay(want []RepublishSpec) {
 	same := func(r RepublishSpec) func(RepublishSpec) bool {
 		return func(o RepublishSpec) bool {
-			return o.StreamID == r.StreamID && o.Bitrate == r.Bitrate && slices.Equal(o.Only, r.Only) && slices.Equal(o.Except, r.Except)
+			return o.StreamID == r.StreamID && o.WHIP == r.WHIP && o.Token == r.Token && o.Bitrate == r.Bitrate && slices.Equal(o.Only, r.Only) && slices.Equal(o.Except, r.Except)
 		}
 	}
 	l.relays = slices.DeleteFunc(l.relays, func(r *relay) bool {
@@ -43,14 +43,19 @@ func (l *live) relay(want []RepublishSpec) {
 			return false
 		}
 		l.ended = append(l.ended, r)
-		l.pubs.Remove(r.spec.StreamID)
+		if r.spec.WHIP == "" {
+			l.pubs.Remove(r.spec.StreamID)
+		}
 		return true
 	})
 	for _, spec := range want {
 		if slices.ContainsFunc(l.relays, func(r *relay) bool { return same(spec)(r.spec) }) {
 			continue
 		}
-		pub := l.pubs.Add(spec.StreamID, publishedInfo(l.id), l.channels)
+		pub := joiner.NewPublication(spec.StreamID, l.channels)
+		if spec.WHIP == "" {
+			pub = l.pubs.Add(spec.StreamID, publishedInfo(l.id), l.channels)
+		}
 		l.relays = append(l.relays, &relay{spec: spec, pub: pub, queue: pcm.NewQueue(republishQueue)})
 	}
 }
@@ -84,6 +89,11 @@ func (l *live) reconcile(ctx context.Context, wg *sync.WaitGroup) {
 			}
 			cancel()
 		})
+		if r.spec.WHIP != "" {
+			wg.Go(func() {
+				l.push.Push(ctx, joiner.Endpoint{StreamID: r.spec.StreamID, URL: r.spec.WHIP, Token: r.spec.Token}, r.pub)
+			})
+		}
 	}
 }
 

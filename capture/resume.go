@@ -130,6 +130,7 @@ func assemble(env *Config, s saved) *Capture {
 		c.mu.status = *s.Status
 	}
 	c.live = newLive(&c.settings, c.spec.Mix, c.id, c.clock, c.log)
+	c.live.push = env.Push
 	if env.Audience != nil {
 		c.live.audience = env.Audience
 	}

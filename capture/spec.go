@@ -33,6 +33,8 @@ type RoomSpec struct {
 	URL    string `json:"url,omitempty" doc:"Where the room system is; empty for the embedded one."`
 	RoomID string `json:"roomID" doc:"The room." example:"standup"`
 	Token  string `json:"token,omitempty" doc:"A login token for a room system elsewhere. Never shown again."`
+
+	Streams []StreamSpec `json:"streams,omitempty" doc:"Of whep: the streams that are the room."`
 }
 
 // UserSpec is the recorder's user. Hidden is true unless it is set to false.
@@ -68,7 +70,9 @@ type RecordSpec struct {
 
 // RepublishSpec is one stream that carries the mix.
 type RepublishSpec struct {
-	StreamID string   `json:"streamID"`
+	StreamID string   `json:"streamID,omitempty" doc:"The stream in the room; with whip only the name of this entry, made by the daemon if left out."`
+	WHIP     string   `json:"whip,omitempty" doc:"Publish there by WHIP (RFC 9725), not in the room. It is shown: put secrets into token." example:"https://media.example.org/stage/whip"`
+	Token    string   `json:"token,omitempty" doc:"Bearer token for whip. Never shown again."`
 	Bitrate  int      `json:"bitrate,omitempty" default:"48000" minimum:"0"`
 	Only     []string `json:"only,omitempty" doc:"Stream ids that are heard; empty means all."`
 	Except   []string `json:"except,omitempty" doc:"Stream ids that are not heard: a mix-minus."`
@@ -159,6 +163,7 @@ func (s Spec) filled() Spec {
 		}
 	}
 	s.Republish = slices.Clone(s.Republish)
+	nameTargets(s.Republish)
 	for i := range s.Republish {
 		setDefault(&s.Republish[i].Bitrate, 48000)
 	}
@@ -175,8 +180,9 @@ func setDefault[T comparable](v *T, d T) {
 }
 
 // check returns a *SpecError naming every wrong field, or nil. The spec has
-// its defaults; storages are the names that exist.
-func (s Spec) check(systems, storages []string) error {
+// its defaults; env knows what exists.
+func (s Spec) check(env *Config) error {
+	systems, storages := slices.Sorted(maps.Keys(env.Systems)), env.Storages
 	var e SpecError
 	add := func(field, format string, args ...any) {
 		e.Problems = append(e.Problems, Problem{field, fmt.Sprintf(format, args...)})
@@ -230,10 +236,12 @@ func (s Spec) check(systems, storages []string) error {
 			add(at+"streamID", "%q is published twice", r.StreamID)
 		}
 		seen[r.StreamID] = true
+		s.checkTarget(at, r, env, add)
 		if r.Bitrate < 6000 || r.Bitrate > 510000 {
 			add(at+"bitrate", "must be 6000 to 510000 bit/s")
 		}
 	}
+	s.Room.check(env, add)
 	s.Mix.check(add)
 	s.Tone.check(add)
 	s.Retention.check(add)

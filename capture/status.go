@@ -58,6 +58,8 @@ type LiveStatus struct {
 	LatencyP95MS int64 `json:"latencyP95Ms"`
 	LatencyP99MS int64 `json:"latencyP99Ms"`
 	Dropped      int64 `json:"droppedFrames" doc:"Frames of 20 ms that became silence because an encoder fell behind."`
+
+	Republished []RepublishStatus `json:"republished,omitempty" doc:"The streams that carry the mix."`
 }
 
 // ID is the capture's id.
@@ -201,24 +203,17 @@ func (l *live) status() LiveStatus {
 	defer l.mu.Unlock()
 	running := l.wanted > 0
 	var dropped int64
+	var republished []RepublishStatus
 	for _, r := range l.relays {
 		dropped += r.queue.Dropped()
+		republished = append(republished, r.status())
 	}
 	return LiveStatus{
 		Running:      running,
 		Dropped:      dropped,
+		Republished:  republished,
 		LatencyP50MS: l.latency.quantile(0.50).Milliseconds(),
 		LatencyP95MS: l.latency.quantile(0.95).Milliseconds(),
 		LatencyP99MS: l.latency.quantile(0.99).Milliseconds(),
 	}
-}
-
-const redactedToken = "***"
-
-// Redacted is the spec without its secrets.
-func (s Spec) Redacted() Spec {
-	if s.Room.Token != "" {
-		s.Room.Token = redactedToken
-	}
-	return s
 }

@@ -26,6 +26,25 @@ type Login struct {
 	// Token returns a valid login token. It is called at every login and
 	// when the room system says that the present token will expire.
 	Token func() (string, error)
+	// Streams are what the room consists of where nobody else says so (whep).
+	// Each has a token of its own.
+	Streams []Endpoint
+}
+
+// Endpoint is where one stream is played from (WHEP) or published to (WHIP).
+type Endpoint struct {
+	StreamID string
+	URL      string
+	Token    string // sent as a bearer token (RFC 6750), unless empty
+}
+
+// Pusher publishes single streams to elsewhere, outside of any room (WHIP).
+//
+// Push keeps pub published at to, connecting again for as long as it takes,
+// until ctx ends; it returns when the stream has been taken down. What became
+// of it is told by pub's Stats.
+type Pusher interface {
+	Push(ctx context.Context, to Endpoint, pub *Publication)
 }
 
 // User is a user in the room.
@@ -45,7 +64,7 @@ type Stream struct {
 //
 // Connect logs in and serves one connection: it tells room what happens,
 // publishes what pubs asks for and returns when the connection is over. It
-// never retries. It tells the users and streams that are there at login before
+// never retries, but for streams that have connections of their own (whep). It tells the users and streams that are there at login before
 // CONNECTED, so that the [Participant] knows by then what went away since the
 // last connection. When pubs.Offers rises it offers the streams that it does not
 // play to room again. It wraps [ErrPermanent] when trying again is useless. When

@@ -47,8 +47,8 @@ func (p *Publications) Add(streamID, extraInfo string, channels int) *Publicatio
 			return q
 		}
 	}
-	q := &Publication{streamID: streamID, extraInfo: extraInfo, channels: channels, base: rand.Uint32(), sequence: uint16(rand.Uint32())}
-	q.packet.Version = 2
+	q := NewPublication(streamID, channels)
+	q.extraInfo = extraInfo
 	p.list = append(p.list, q)
 	p.notify()
 	return q
@@ -167,6 +167,14 @@ type PublicationStats struct {
 	Err       error  // why not, if it does not
 	Sent      uint64 // packets
 	Dropped   uint64 // packets, for want of a connection or because they came out of order
+}
+
+// NewPublication returns a publication that is no part of a room: a [Pusher]
+// takes it. Channels is 1 or 2.
+func NewPublication(streamID string, channels int) *Publication {
+	p := &Publication{streamID: streamID, channels: channels, base: rand.Uint32(), sequence: uint16(rand.Uint32())}
+	p.packet.Version = 2
+	return p
 }
 
 // StreamID returns the stream's ID.
