@@ -18,9 +18,11 @@ import (
 )
 
 // Limits of one connection. A message over messageLimit is read past and
-// answered with an error; one over hardLimit ends the connection.
+// answered with an error; one over hardLimit ends the connection. Who plays
+// much may answer at length.
 const (
 	messageLimit      = 256 << 10
+	sectionLimit      = 2 << 10  // more for each stream that was played at once
 	messageLimitLogin = 64 << 10 // before the login
 	hardLimit         = 8 << 20
 	messagesPerSecond = 200
@@ -179,10 +181,11 @@ func (c *connection) read(ctx context.Context) {
 
 func (c *connection) limit() (n int) {
 	c.s.locked(func() {
-		n = messageLimit
 		if c.login == nil {
 			n = messageLimitLogin
+			return
 		}
+		n = messageLimit + sectionLimit*c.login.most
 	})
 	return n
 }

@@ -37,6 +37,7 @@ type login struct {
 
 	streams   map[string]*stream // that it publishes
 	plays     map[string]*stream
+	most      int // of them at once so far
 	playback  *playback
 	indicator Indicator // what a hidden login says of its recording
 }

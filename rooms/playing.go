@@ -39,6 +39,7 @@ func (c *connection) startPlaying(q *request) error {
 		}
 		for _, st := range found {
 			l.plays[st.id] = st
+			l.most = max(l.most, len(l.plays))
 			st.players[l] = struct{}{}
 			c.s.play(l, st.id, st.feed.up)
 		}

@@ -8,9 +8,12 @@ import (
 	"github.com/pion/sdp/v3"
 )
 
-// maxSDP is far above what a browser sends and below what would keep a parser
-// busy.
-const maxSDP = 256 << 10
+// maxSDP is far above what a browser sends of one stream and below what would
+// keep a parser busy; an answer may have maxSection more for each it answers.
+const (
+	maxSDP     = 256 << 10
+	maxSection = 2 << 10
+)
 
 // checkOffer refuses an offer without an audio section of Opus in one of these
 // directions.
@@ -41,8 +44,8 @@ func checkOffer(offer string, directions ...string) error {
 // checkAnswer refuses what does not answer an offer with these media sections,
 // before it can spoil the connection.
 func checkAnswer(answer string, mids []string) error {
-	if len(answer) > maxSDP {
-		return fmt.Errorf("%w: longer than %d bytes", ErrBadSDP, maxSDP)
+	if most := maxSDP + maxSection*len(mids); len(answer) > most {
+		return fmt.Errorf("%w: longer than %d bytes", ErrBadSDP, most)
 	}
 	var d sdp.SessionDescription
 	if err := d.UnmarshalString(answer); err != nil {

@@ -118,3 +118,32 @@ func TestExchangingStreamsDoesNotGrowTheDescription(t *testing.T) {
 		l.close()
 	})
 }
+
+// A room as large as one login may play is one offer, and its answer, which is
+// longer than anything else that a client sends, is taken.
+func TestManyStreamsAreOneOffer(t *testing.T) {
+	virtual(t, func(w *world) {
+		const streams = 600
+		p, l := w.publish(), w.play(false)
+		for i := range streams {
+			l.player.Play(fmt.Sprint("s", i), p.up)
+		}
+		l.answer()
+		for i := range streams {
+			l.played(fmt.Sprint("s", i, " true <nil>"))
+		}
+		p.talk(3)
+		time.Sleep(time.Second)
+		offers, _ := l.last()
+		if len(offers) != 1 || len(offers[0]) < 256<<10 {
+			t.Errorf("%d offers, of %d bytes", len(offers), len(offers[0]))
+		}
+		for i := range streams {
+			if got := l.heard(fmt.Sprint("s", i)); len(got) != 3 {
+				t.Fatalf("stream %d: heard %d packets of 3", i, len(got))
+			}
+		}
+		p.close()
+		l.close()
+	})
+}
