@@ -57,7 +57,7 @@ type Config struct {
 	Aside      func() (storage.Aside, error)                         // what the spool moved out of its way
 	Space      func() storage.SpaceStats                             // of the spool's file system
 	Metrics    *prometheus.Registry
-	Ready      func() error // why the daemon is not ready
+	Ready      func() error // why no captures should be started here
 	Keys       *access.Keys
 	Secure     bool // pages are served over TLS
 	Version    string

@@ -26,6 +26,9 @@ func (s *server) healthRoutes(mux *http.ServeMux) {
 			return
 		}
 		fmt.Fprintln(w, "ready")
+		if err := s.Retention.Trouble(); err != nil { // who cannot delete records all the same
+			fmt.Fprintln(w, "trouble:", err)
+		}
 	}))
 	register(s, http.MethodGet, "/v1/capacity", "capacity", "How much more can be captured on this machine", s.capacity)
 	s.Metrics.MustRegister(&collector{s})
@@ -110,5 +113,6 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	gauge(desc("free_streams", "Streams that could be captured besides."), float64(cp.FreeStreams))
 	gauge(desc("rooms", "Open rooms of the embedded room service."), float64(len(c.s.Rooms.Rooms())))
 	c.s.collectSpool(gauge, counter)
+	c.s.collectRetention(gauge)
 	c.s.collectEvents(gauge, counter)
 }

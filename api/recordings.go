@@ -140,6 +140,9 @@ func (s *server) summary(c *capture.Capture, st capture.Status) recording {
 		ID: st.ID, Room: storage.Room{System: st.Room.System, RoomID: st.Room.RoomID}, State: string(st.State),
 		Start: st.Start, End: st.End, Seconds: st.Seconds, Storage: c.Storages(), Labels: st.Labels,
 	}
+	if r.Labels == nil {
+		r.Labels = map[string]string{}
+	}
 	for _, o := range st.Outputs {
 		r.Segments += o.Segments
 	}

@@ -59,6 +59,20 @@ func (s *server) getSpool(context.Context, *struct{}) (*spoolStatus, error) {
 	return out, nil
 }
 
+// collectRetention reads how what is over gets on.
+func (s *server) collectRetention(gauge func(d *prometheus.Desc, v float64, labels ...string)) {
+	st := s.Retention.Stats()
+	gauge(desc("holds", "Holds that keep recordings."), float64(st.Holds))
+	gauge(desc("disposals_pending", "Disposals of recordings that have begun and not ended."), float64(st.Disposing))
+	gauge(desc("recordings_disposed", "Recordings that are no more and have a certificate."), float64(st.Disposed))
+	gauge(desc("retention_troubled_recordings", "Recordings that could not be disposed of or locked, and are tried again."), float64(st.Troubled))
+	blind := 0.0
+	if s.Retention.Trouble() != nil {
+		blind = 1
+	}
+	gauge(desc("retention_blind", "1 while holds cannot be read, so that nothing is disposed of; needs an operator."), blind)
+}
+
 // collectSpool reads the spool's figures for Prometheus.
 func (s *server) collectSpool(gauge, counter func(d *prometheus.Desc, v float64, labels ...string)) {
 	for bucket, st := range s.Uploads() {

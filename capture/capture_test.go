@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mixdown/capture"
+	"mixdown/mixer"
 	"mixdown/mixer/pcm"
 )
 
@@ -264,6 +265,15 @@ func TestBadSpec(t *testing.T) {
 		var bad *capture.SpecError
 		if !errors.As(err, &bad) || len(bad.Problems) != 6 {
 			t.Errorf("got %v", err)
+		}
+		// A gain that is taken is the gain that is heard.
+		for db, good := range map[float64]bool{mixer.MaxGain: true, mixer.MaxGain + 0.1: false, pcm.MinDB: true, pcm.MinDB - 1: false} {
+			_, _, err := h.captures.Start("", capture.Spec{
+				Room: capture.RoomSpec{RoomID: "r"}, Record: []capture.RecordSpec{{What: "mix"}}, Mix: capture.MixSpec{Gains: map[string]float64{"ann": db}},
+			})
+			if (err == nil) != good || !good && !errors.As(err, &bad) {
+				t.Errorf("a gain of %v dB: %v", db, err)
+			}
 		}
 	})
 }

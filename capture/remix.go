@@ -41,6 +41,10 @@ func Remix(ctx context.Context, b storage.Browser, prefix string, mix MixSpec, c
 	setDefault(&mix.Channels, r.at(0).Mix.Channels)
 	setDefault(&mix.Channels, 2)
 	setDefault(&mix.Level, r.at(0).Mix.Level)
+	var wrong SpecError
+	if mix.check(wrong.add); len(wrong.Problems) > 0 {
+		return fmt.Errorf("remix %s: %w", prefix, &wrong)
+	}
 	c.Channels = mix.Channels
 	out, err := encoder.NewSegmenter(store, c)
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"mixdown/encoder"
+	"mixdown/mixer"
+	"mixdown/mixer/pcm"
 )
 
 // Spec is what a caller asks for: the body of PUT /v1/captures/{id}.
@@ -50,7 +52,7 @@ type MixSpec struct {
 	Channels int                `json:"channels,omitempty" enum:"1,2" default:"2"`
 	Include  []string           `json:"include,omitempty" doc:"Stream or user ids; empty means all."`
 	Exclude  []string           `json:"exclude,omitempty" doc:"Stream or user ids that are neither mixed nor recorded."`
-	Gains    map[string]float64 `json:"gains,omitempty" doc:"Gain in dB by stream or user id."`
+	Gains    map[string]float64 `json:"gains,omitempty" doc:"Gain in dB by stream or user id, -120 (silence) to 24."`
 	Mute     []string           `json:"mute,omitempty" doc:"Stream or user ids that are in no mix, but go on in their own files."`
 	Solo     []string           `json:"solo,omitempty" doc:"Stream or user ids; while one of them is there, the mixes hear only those."`
 	RampMS   int                `json:"rampMs,omitempty" doc:"How long a change of a gain takes." default:"20" minimum:"0"`
@@ -124,6 +126,10 @@ func (e *SpecError) Error() string {
 	return strings.Join(all, "; ")
 }
 
+func (e *SpecError) add(field, format string, args ...any) {
+	e.Problems = append(e.Problems, Problem{field, fmt.Sprintf(format, args...)})
+}
+
 var (
 	captureIDRule = regexp.MustCompile(`^[0-9A-Za-z_-]{1,64}$`)
 	streamIDRule  = regexp.MustCompile(`^[0-9A-Za-z_-]{1,256}$`)
@@ -184,9 +190,7 @@ func setDefault[T comparable](v *T, d T) {
 func (s Spec) check(env *Config) error {
 	systems, storages := slices.Sorted(maps.Keys(env.Systems)), env.Storages
 	var e SpecError
-	add := func(field, format string, args ...any) {
-		e.Problems = append(e.Problems, Problem{field, fmt.Sprintf(format, args...)})
-	}
+	add := e.add
 	if s.Room.RoomID == "" || len(s.Room.RoomID) > 128 {
 		add("room.roomID", "needs 1 to 128 characters")
 	}
@@ -253,8 +257,8 @@ func (s Spec) check(env *Config) error {
 
 func (m MixSpec) check(add func(field, format string, args ...any)) {
 	for id, db := range m.Gains {
-		if db < -100 || db > 30 {
-			add("mix.gains."+id, "must be -100 to 30 dB")
+		if db < pcm.MinDB || db > mixer.MaxGain {
+			add("mix.gains."+id, "must be %d to %d dB", pcm.MinDB, mixer.MaxGain)
 		}
 	}
 	if m.Level != 0 && (m.Level < -40 || m.Level > -5) {

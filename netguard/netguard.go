@@ -6,8 +6,9 @@
 // parser: what counts is the address that would be dialled, not how a URL
 // spells it. So decimal and octal hosts, names that resolve to a private
 // address now and then (rebinding), and IPv4 inside IPv6 all meet the same
-// rule. Package events/webhook calls it; whatever else dials addresses that
-// outsiders choose should. It promises nothing about what a permitted server
+// rule. Webhooks go through [New]; storages, whose endpoints an operator wrote
+// into the configuration, through [ForConfigured], which lets private networks
+// through and keeps away from what answers only this machine. It promises nothing about what a permitted server
 // does with the request, and nothing about redirects: do not follow them.
 package netguard
 
@@ -26,9 +27,15 @@ import (
 // ErrForbidden is wrapped by the error of every connection that was refused.
 var ErrForbidden = errors.New("address is not public; network.allow in the configuration lets it through")
 
+// ErrReserved is wrapped besides ErrForbidden by a guard of [ForConfigured].
+var ErrReserved = errors.New("link-local, metadata of a cloud, or no address of a host")
+
 // Guard decides which addresses may be dialled: public ones, and those that
 // the operator allows. The zero Guard allows public ones only.
-type Guard struct{ allow []netip.Prefix }
+type Guard struct {
+	allow      []netip.Prefix
+	configured bool // private networks are as good as public ones
+}
 
 // New makes a guard with exceptions, as prefixes (10.1.0.0/16) or addresses.
 func New(allow []string) (*Guard, error) {
@@ -40,6 +47,19 @@ func New(allow []string) (*Guard, error) {
 		}
 		g.allow = append(g.allow, p)
 	}
+	return g, nil
+}
+
+// ForConfigured makes a guard for what the configuration itself names: private
+// networks and loopback are let through, for that is where an operator's own
+// servers stand. Link-local addresses and those at which clouds answer their
+// machines are not, whatever a name resolves to, unless allow names them.
+func ForConfigured(allow []string) (*Guard, error) {
+	g, err := New(allow)
+	if err != nil {
+		return nil, err
+	}
+	g.configured = true
 	return g, nil
 }
 
@@ -70,11 +90,16 @@ func (g *Guard) Check(a netip.Addr) error {
 			}
 		}
 	}
-	if !a.IsValid() || !public(a) || !public(embedded(a)) {
-		return fmt.Errorf("%s: %w", a, ErrForbidden)
+	if a.IsValid() && g.good(a) && g.good(embedded(a)) {
+		return nil
 	}
-	return nil
+	if g.configured {
+		return fmt.Errorf("%s: %w: %w", a, ErrReserved, ErrForbidden)
+	}
+	return fmt.Errorf("%s: %w", a, ErrForbidden)
 }
+
+func (g *Guard) good(a netip.Addr) bool { return public(a) || g.configured && private(a) }
 
 // Control is for [net.Dialer]: it sees each address after it was resolved and
 // before a packet is sent to it.
@@ -89,12 +114,16 @@ func (g *Guard) Control(network, address string, _ syscall.RawConn) error {
 	return g.Check(a.Addr())
 }
 
+// Dialer dials through the guard.
+func (g *Guard) Dialer() *net.Dialer {
+	return &net.Dialer{Timeout: 10 * time.Second, Control: g.Control}
+}
+
 // Transport is an HTTP transport that dials through the guard. It uses no
 // proxy: a proxy would dial in our place, where the guard does not see it.
 func (g *Guard) Transport() *http.Transport {
-	d := &net.Dialer{Timeout: 10 * time.Second, Control: g.Control}
 	return &http.Transport{
-		DialContext:            d.DialContext,
+		DialContext:            g.Dialer().DialContext,
 		ForceAttemptHTTP2:      true,
 		MaxIdleConnsPerHost:    8,
 		IdleConnTimeout:        90 * time.Second,

@@ -57,6 +57,33 @@ func TestAllow(t *testing.T) {
 	}
 }
 
+// TestForConfigured: an operator's own servers may stand in private networks;
+// what answers only this machine stays out, however it is spelled.
+func TestForConfigured(t *testing.T) {
+	g, err := netguard.ForConfigured([]string{"169.254.7.7"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []string{
+		"1.1.1.1", "10.0.0.1", "100.64.0.1", "127.0.0.1", "172.16.0.1", "192.168.1.1", "::1", "fd00::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "169.254.7.7",
+	} {
+		if err := g.Check(netip.MustParseAddr(s)); err != nil {
+			t.Errorf("Check(%s) = %v, want nil", s, err)
+		}
+	}
+	for _, s := range []string{
+		"0.0.0.0", "100.100.100.200", "168.63.129.16", "169.254.169.254", "192.0.0.192", "224.0.0.1", "255.255.255.255", "::", "::7f00:1",
+		"::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1", "fd00:ec2::254", "fd20:ce::254", "fe80::1%eth0", "ff02::1",
+	} {
+		if err := g.Check(netip.MustParseAddr(s)); !errors.Is(err, netguard.ErrForbidden) || !errors.Is(err, netguard.ErrReserved) {
+			t.Errorf("Check(%s) = %v, want forbidden", s, err)
+		}
+	}
+	if err := g.CheckURL("http://169.254.169.254:9000"); !errors.Is(err, netguard.ErrReserved) {
+		t.Errorf("CheckURL: %v", err)
+	}
+}
+
 func TestCheckURL(t *testing.T) {
 	var g netguard.Guard
 	for _, bad := range []string{

@@ -35,6 +35,13 @@ var special = prefixes(
 	"ff00::/8",       // multicast
 )
 
+// privateNetworks are where an operator's own servers may stand.
+var privateNetworks = prefixes("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1", "fc00::/7")
+
+// metadata are addresses of clouds inside of them, which tell a machine its
+// secrets.
+var metadata = prefixes("100.100.100.200", "fd00:ec2::/32", "fd20:ce::/32")
+
 func prefixes(list ...string) (all []netip.Prefix) {
 	for _, s := range list {
 		p, err := parse(s)
@@ -46,13 +53,17 @@ func prefixes(list ...string) (all []netip.Prefix) {
 	return all
 }
 
-func public(a netip.Addr) bool {
-	for _, p := range special {
+func public(a netip.Addr) bool { return !within(special, a) }
+
+func private(a netip.Addr) bool { return within(privateNetworks, a) && !within(metadata, a) }
+
+func within(list []netip.Prefix, a netip.Addr) bool {
+	for _, p := range list {
 		if p.Contains(a) {
-			return false
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 var (

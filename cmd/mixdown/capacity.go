@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"runtime"
 
 	"mixdown/capacity"
@@ -27,4 +28,12 @@ func (d *daemon) admit(spec capture.Spec, running int) error {
 		streams = len(room.Streams)
 	}
 	return d.capacity.Admit(streams, running)
+}
+
+// ready is why nobody should start captures here now.
+func (d *daemon) ready() error {
+	if d.ending.Load() {
+		return errors.New("the daemon stops; its captures go on when it starts again")
+	}
+	return nil
 }

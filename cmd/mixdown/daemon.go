@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -76,6 +77,7 @@ type daemon struct {
 	inner    net.Listener // for this machine's own use; the same without TLS
 	http     *http.Server
 	closers  []func() error
+	ending   atomic.Bool // it was told to stop
 }
 
 // newDaemon opens everything a daemon needs. On error nothing stays open.
@@ -248,7 +250,7 @@ func (d *daemon) openHTTP(browsers map[string]storage.Browser, checkStamp stampC
 		Aside:      d.spool.Aside,
 		Space:      d.space.Stats,
 		Metrics:    metrics,
-		Ready:      func() error { return nil },
+		Ready:      d.ready,
 		Keys:       keys,
 		Secure:     d.config.TLS != (configs.TLS{}),
 		Version:    version,
@@ -324,6 +326,7 @@ func (d *daemon) run(ctx context.Context, ready func(addresses)) error {
 			cancel(err)
 		case <-ctx.Done():
 		}
+		d.ending.Store(true)
 	}()
 	service.Go(func() { _ = d.rules.Run(ctx) })     // likewise
 	service.Go(func() { _ = d.keeper.Run(ctx) })    // likewise

@@ -20,7 +20,6 @@ import (
 	"mixdown/configs"
 	"mixdown/doctor"
 	"mixdown/storage"
-	"mixdown/storage/s3"
 )
 
 // doctorCommand is mixdown doctor.
@@ -65,7 +64,7 @@ func examine(ctx context.Context, c configs.Config, running bool) []doctor.Findi
 	all = append(all, doctor.Secrets(c.Data), doctor.Clock(), doctor.Codec(), doctor.Files(),
 		doctor.Port("listen", "tcp", c.Listen, running), doctor.Port("udp", "udp", c.UDP, running))
 	for _, name := range slices.Sorted(maps.Keys(c.Storages)) {
-		b, err := s3.New(s3Config(c.Storages[name]))
+		b, err := openBucket(c.Network, c.Storages[name])
 		if err != nil {
 			all = append(all, doctor.Finding{Check: "storage " + name, Verdict: doctor.Failed, Text: err.Error(), Next: "mend storages." + name + " in the configuration"})
 			continue

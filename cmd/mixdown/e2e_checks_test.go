@@ -10,10 +10,10 @@ import (
 	"time"
 
 	"mixdown/capture"
+	"mixdown/configs"
 	"mixdown/mixer/pcm"
 	"mixdown/mixer/pcm/pcmtest"
 	"mixdown/storage/file"
-	"mixdown/storage/s3"
 )
 
 // near fails the test unless two instants are within a tolerance.
@@ -174,7 +174,7 @@ func (m *meeting) checkStorages() {
 		t.Fatal(err)
 	}
 	defer local.Close()
-	archive, err := s3.New(s3Config(m.config.Storages["archive"]))
+	archive, err := openBucket(configs.Network{}, m.config.Storages["archive"])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,6 @@ import (
 	"mixdown/storage"
 	"mixdown/storage/crypt"
 	"mixdown/storage/file"
-	"mixdown/storage/s3"
 )
 
 // eraseCommand is mixdown erase.
@@ -134,7 +133,7 @@ func (e *eraseCommand) places(ctx context.Context, c configs.Config, p process) 
 	}
 	all := map[string]storage.Place{capture.LocalStorage: local}
 	for name, s := range c.Storages {
-		if all[name], err = s3.New(s3Config(s)); err != nil {
+		if all[name], err = openBucket(c.Network, s); err != nil {
 			return nil, "", held, fmt.Errorf("storage %s: %w", name, err)
 		}
 	}

@@ -14,7 +14,6 @@ import (
 	"mixdown/configs"
 	"mixdown/storage"
 	"mixdown/storage/file"
-	"mixdown/storage/s3"
 )
 
 // gate is a way to a server that can be shut.
@@ -127,7 +126,7 @@ func TestBucketOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer local.Close()
-	bucket, err := s3.New(s3Config(h.config.Storages["archive"]))
+	bucket, err := openBucket(configs.Network{}, h.config.Storages["archive"])
 	if err != nil {
 		t.Fatal(err)
 	}

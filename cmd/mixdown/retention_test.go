@@ -16,7 +16,6 @@ import (
 	"mixdown/configs"
 	"mixdown/retention"
 	"mixdown/storage"
-	"mixdown/storage/s3"
 	"mixdown/storage/s3/s3test"
 	"mixdown/storage/storagetest"
 )
@@ -266,7 +265,7 @@ func TestObjectLock(t *testing.T) {
 	st := decode[capture.Status](h.ask("POST", "/v1/captures/l/stop", nil).ok(200))
 	h.ask("POST", "/v1/captures/c/stop", nil).ok(200)
 	eventually(t, "all is uploaded", 20*time.Second, func() bool { n, _ := h.spool.Pending("worm", ""); return n == 0 })
-	bucket, err := s3.New(s3Config(store("worm")))
+	bucket, err := openBucket(configs.Network{}, store("worm"))
 	if err != nil {
 		t.Fatal(err)
 	}

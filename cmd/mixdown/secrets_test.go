@@ -19,7 +19,6 @@ import (
 
 	"mixdown/capture"
 	"mixdown/configs"
-	"mixdown/storage/s3"
 	"mixdown/storage/storagetest"
 	"mixdown/storage/timestamp/timestamptest"
 )
@@ -111,7 +110,7 @@ func TestPlantedSecrets(t *testing.T) {
 	}
 
 	places := map[string]string{"the log and the crash": d.said(), "answers": said.String(), "webhooks": hooked.String()}
-	archived, err := s3.New(s3Config(archive(bucket)))
+	archived, err := openBucket(configs.Network{}, archive(bucket))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"mixdown/capture"
 	"mixdown/configs"
 	"mixdown/events"
+	"mixdown/netguard"
 	"mixdown/storage"
 	"mixdown/storage/file"
 	"mixdown/storage/s3"
@@ -24,7 +25,7 @@ func (d *daemon) openStorages() (map[string]storage.Bucket, map[string]storage.B
 	buckets := map[string]storage.Bucket{capture.LocalStorage: local}
 	browsers := map[string]storage.Browser{capture.LocalStorage: local}
 	for name, s := range d.config.Storages {
-		b, err := s3.New(s3Config(s))
+		b, err := openBucket(d.config.Network, s)
 		if err != nil {
 			return nil, nil, fmt.Errorf("storage %s: %w", name, err)
 		}
@@ -33,11 +34,20 @@ func (d *daemon) openStorages() (map[string]storage.Bucket, map[string]storage.B
 	return buckets, browsers, nil
 }
 
-func s3Config(s configs.Storage) s3.Config {
-	return s3.Config{
-		Endpoint: s.Endpoint, Region: s.Region, Bucket: s.Bucket, Prefix: s.Prefix,
-		AccessKey: s.AccessKey, SecretKey: s.SecretKey, PathStyle: s.PathStyle,
+// openBucket opens a storage of the configuration. Its connections go where its name
+// leads at that time, but not to what answers only this machine.
+func openBucket(n configs.Network, s configs.Storage) (*s3.Bucket, error) {
+	guard, err := netguard.ForConfigured(n.Allow)
+	if err != nil {
+		return nil, fmt.Errorf("network.allow: %w", err)
 	}
+	if err := guard.CheckURL(s.Endpoint); err != nil {
+		return nil, err
+	}
+	return s3.New(s3.Config{
+		Endpoint: s.Endpoint, Region: s.Region, Bucket: s.Bucket, Prefix: s.Prefix,
+		AccessKey: s.AccessKey, SecretKey: s.SecretKey, PathStyle: s.PathStyle, Dial: guard.Dialer().DialContext,
+	})
 }
 
 // openUploader makes what carries files from the spool to the buckets, and

@@ -98,9 +98,8 @@ func (v *verifyCommand) open(c configs.Config, p process) (b storage.Browser, pr
 	prefix = strings.Trim(u.Path, "/")
 	for name, s := range c.Storages {
 		if s.Bucket == u.Host {
-			sc := s3Config(s)
-			sc.Prefix = "" // the caller's prefix is the whole one
-			b, err := s3.New(sc)
+			s.Prefix = "" // the caller's prefix is the whole one
+			b, err := openBucket(c.Network, s)
 			return b, prefix, name, err
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -38,7 +39,11 @@ type Config struct {
 	PathStyle bool              // bucket in the path, not in the host name: most servers but Amazon's
 	TLS       bool              // for an Endpoint without a scheme
 	Transport http.RoundTripper // nil is minio-go's default; for own certificates
+	Dial      Dial              // makes the default transport's connections; nil is the net package's way
 }
+
+// Dial makes a connection, as [net.Dialer.DialContext] does.
+type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 // Bucket is a bucket, or a part of one below a prefix. It is a
 // [storage.Bucket], a [storage.Browser], a [storage.Deleter] and a
@@ -70,9 +75,14 @@ func New(c Config) (*Bucket, error) {
 	}
 	transport := c.Transport
 	if transport == nil {
-		if transport, err = minio.DefaultTransport(secure); err != nil {
+		own, err := minio.DefaultTransport(secure)
+		if err != nil {
 			return nil, fmt.Errorf("S3 at %s: %w", host, err)
 		}
+		if c.Dial != nil {
+			own.DialContext = c.Dial
+		}
+		transport = own
 	}
 	clock := &dated{RoundTripper: transport}
 	client, err := minio.New(host, &minio.Options{

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -117,6 +118,24 @@ func TestUnreachable(t *testing.T) {
 	err := put(t.Context(), b, "k", []byte("x"))
 	if err == nil || errors.Is(err, storage.ErrPermanent) || !strings.Contains(err.Error(), "bucket") || strings.Contains(err.Error(), "canary") {
 		t.Errorf("put: %v", err)
+	}
+}
+
+// TestDial: every connection is made by the dialer that was given, whose
+// refusal is told.
+func TestDial(t *testing.T) {
+	t.Parallel()
+	no := errors.New("not there")
+	dials := 0
+	b, err := s3.New(s3.Config{Endpoint: "http://localhost:9", Bucket: "bucket", PathStyle: true, AccessKey: "a", SecretKey: "s", Dial: func(_ context.Context, _, address string) (net.Conn, error) {
+		dials++
+		return nil, fmt.Errorf("%s: %w", address, no)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Stat(t.Context(), "x"); !errors.Is(err, no) || dials != 1 {
+		t.Errorf("%d dials: %v", dials, err)
 	}
 }
 
