@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -133,15 +132,7 @@ func (p *publisher) publish(ctx context.Context, up func()) error {
 	if err != nil {
 		return fmt.Errorf("add track: %w", err)
 	}
-	// Reading RTCP is what lets the interceptors see it and retransmit.
-	tasks.Go(func() {
-		buffer := make([]byte, track.MaxPacket)
-		for {
-			if _, _, err := transceiver.Sender().Read(buffer); err != nil {
-				return
-			}
-		}
-	})
+	tasks.Go(func() { track.Retransmit(transceiver.Sender()) })
 	extraInfo := p.pub.ExtraInfo()
 	select {
 	case err := <-p.ended:
@@ -168,12 +159,7 @@ func (p *publisher) negotiate(ctx context.Context, pc *webrtc.PeerConnection, ex
 	if err := pc.SetLocalDescription(offer); err != nil {
 		return fmt.Errorf("make offer: %w", err)
 	}
-	sdp := offer.SDP
-	if p.pub.Channels() == 2 {
-		// RFC 7587, section 7.1: what is sent is worth decoding in stereo.
-		sdp = strings.ReplaceAll(sdp, "useinbandfec=1", "useinbandfec=1;stereo=1;sprop-stereo=1")
-	}
-	params := signal.PublishParams{StreamID: p.pub.StreamID(), ExtraInfo: extraInfo, SDP: sdp}
+	params := signal.PublishParams{StreamID: p.pub.StreamID(), ExtraInfo: extraInfo, SDP: track.Stereo(offer.SDP, p.pub.Channels())}
 	var answer signal.SDP
 	err = p.wire.call(ctx, signal.StartPublishing, params, &answer)
 	if code(err) == signal.CodeAlreadyPublishing {

@@ -13,6 +13,31 @@ import (
 	"mixdown/rooms/peer"
 )
 
+// Stereo is an offer to send so many channels, made of one that says nothing of
+// them: RFC 7587, section 7.1, what is sent is worth decoding in stereo.
+func Stereo(sdp string, channels int) string {
+	if channels == 2 {
+		return strings.ReplaceAll(sdp, "useinbandfec=1", "useinbandfec=1;stereo=1;sprop-stereo=1")
+	}
+	return sdp
+}
+
+// PreferStereo is an offer to receive that says that stereo is welcome.
+func PreferStereo(sdp string) string {
+	return strings.ReplaceAll(sdp, "useinbandfec=1", "useinbandfec=1;stereo=1")
+}
+
+// Retransmit reads a sender's RTCP to its end: that is what lets the
+// interceptors see it and send again.
+func Retransmit(s *webrtc.RTPSender) {
+	buffer := make([]byte, MaxPacket)
+	for {
+		if _, _, err := s.Read(buffer); err != nil {
+			return
+		}
+	}
+}
+
 // Local is the sending end of a publication in a peer connection: a
 // webrtc.TrackLocal that leaves number, time and marker of a packet alone.
 type Local struct {

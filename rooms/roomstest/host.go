@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pion/transport/v5"
+
 	"mixdown/joiner"
 	"mixdown/joiner/joinertest"
 	"mixdown/joiner/native"
@@ -22,6 +24,9 @@ type Host struct {
 	System *native.System
 	// HTTP reaches the Bed's server over the link.
 	HTTP *http.Client
+	// Listen opens UDP sockets on the link, each of a port of its own. They are
+	// used with [Bed.Net].
+	Listen func() (net.PacketConn, error)
 
 	number  int
 	mu      sync.Mutex
@@ -40,10 +45,11 @@ func (b *Bed) Host() *Host {
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return b.dial(ctx, h) }}
 	h.HTTP = &http.Client{Transport: transport}
 	var port atomic.Int32
+	h.Listen = func() (net.PacketConn, error) {
+		return b.network.listen(h.address(5000+int(port.Add(1))), h.Link), nil
+	}
 	h.System = native.New(native.Config{
-		Listen: func() (net.PacketConn, error) {
-			return b.network.listen(h.address(5000+int(port.Add(1))), h.Link), nil
-		},
+		Listen:     h.Listen,
 		Net:        b.machine,
 		HTTPClient: h.HTTP,
 		Log:        log,
@@ -51,6 +57,9 @@ func (b *Bed) Host() *Host {
 	b.t.Cleanup(transport.CloseIdleConnections)
 	return h
 }
+
+// Net stands for the interfaces of every machine of the Bed.
+func (b *Bed) Net() transport.Net { return b.machine }
 
 func (h *Host) address(port int) netip.AddrPort { return address(h.number, port) }
 
