@@ -31,7 +31,7 @@ type Spec struct {
 // RoomSpec names a room. System "mixdown" without a URL is the embedded room
 // service.
 type RoomSpec struct {
-	System string `json:"system,omitempty" doc:"The room system; mixdown is our own." default:"mixdown" example:"mixdown"`
+	System string `json:"system,omitempty" doc:"The room system: mixdown is our own, whep a list of WHEP addresses." default:"mixdown" example:"mixdown"`
 	URL    string `json:"url,omitempty" doc:"Where the room system is; empty for the embedded one."`
 	RoomID string `json:"roomID" doc:"The room." example:"standup"`
 	Token  string `json:"token,omitempty" doc:"A login token for a room system elsewhere. Never shown again."`

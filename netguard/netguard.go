@@ -6,7 +6,8 @@
 // parser: what counts is the address that would be dialled, not how a URL
 // spells it. So decimal and octal hosts, names that resolve to a private
 // address now and then (rebinding), and IPv4 inside IPv6 all meet the same
-// rule. Webhooks go through [New]; storages, whose endpoints an operator wrote
+// rule. Webhooks and media servers (joiner/whep)
+// go through [New]; storages, whose endpoints an operator wrote
 // into the configuration, through [ForConfigured], which lets private networks
 // through and keeps away from what answers only this machine. It promises nothing about what a permitted server
 // does with the request, and nothing about redirects: do not follow them.
@@ -146,7 +147,7 @@ func (g *Guard) CheckURL(raw string) error {
 	case u.Hostname() == "":
 		return fmt.Errorf("%q has no host", raw)
 	case u.User != nil:
-		return errors.New("a URL with a user or password would show it in logs; use the signature instead")
+		return errors.New("a URL with a user or password would show it in logs; secrets have fields of their own")
 	case u.Fragment != "":
 		return fmt.Errorf("%q has a fragment, which is never sent", raw)
 	}

@@ -28,7 +28,8 @@ import (
 	"mixdown/events"
 	"mixdown/events/webhook"
 	"mixdown/joiner"
-	"mixdown/joiner/native"
+	"mixdown/joiner/whep"
+	"mixdown/netguard"
 	"mixdown/retention"
 	"mixdown/rooms"
 	"mixdown/rooms/peer"
@@ -59,6 +60,8 @@ type daemon struct {
 	rooms    *rooms.Service
 	sockets  *udp.Group // of the recorder
 	engine   *peer.Engine
+	guard    *netguard.Guard // of all that others choose the addresses of
+	whep     *whep.System
 	spool    *storage.Spool
 	buckets  map[string]storage.Bucket
 	signing  *storage.Key
@@ -159,6 +162,9 @@ func (d *daemon) openCaptures() (err error) {
 	if err := os.Remove(filepath.Join(d.config.Data, addressesName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("tell the addresses: %w", err)
 	}
+	if err := d.openWHEP(); err != nil {
+		return err
+	}
 	if err := d.openEvents(); err != nil {
 		return err
 	}
@@ -194,7 +200,9 @@ func (d *daemon) openCaptures() (err error) {
 		Spool:      d.spool,
 		Storages:   names,
 		Elsewhere:  d.elsewhere(),
-		Systems:    map[string]joiner.System{"mixdown": native.New(native.Config{Engine: d.engine, Log: d.log})},
+		Systems:    d.systems(),
+		Push:       d.whep,
+		CheckURL:   d.guard.CheckURL,
 		URL:        func() string { return "ws://" + loopback(d.inner.Addr()) + "/ws" },
 		Token:      d.recorderToken,
 		Key:        key,

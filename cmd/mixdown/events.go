@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"mixdown/events"
 	"mixdown/events/webhook"
-	"mixdown/netguard"
 )
 
 // deliveryGrace is what webhooks still get for the last events.
@@ -24,17 +22,13 @@ func (d *daemon) openEvents() (err error) {
 		return err
 	}
 	d.events = d.eventLog
-	guard, err := netguard.New(d.config.Network.Allow)
-	if err != nil {
-		return fmt.Errorf("network.allow: %w", err)
-	}
 	configured := map[string]webhook.Configured{}
 	for name, w := range d.config.Webhooks {
 		configured[name] = webhook.Configured{Endpoint: webhook.Endpoint{URL: w.URL, Events: w.Events, Captures: w.Captures, Rooms: w.Rooms}, Secret: w.Secret}
 	}
 	d.webhooks, err = webhook.Open(webhook.Config{
 		Dir: filepath.Join(d.config.Data, "webhooks"), Log: d.eventLog, Configured: configured,
-		CheckURL: guard.CheckURL, Transport: guard.Transport(), Logger: d.log,
+		CheckURL: d.guard.CheckURL, Transport: d.guard.Transport(), Logger: d.log,
 	})
 	return err
 }
