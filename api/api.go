@@ -70,6 +70,8 @@ type server struct {
 	sessions *access.Sessions
 	throttle access.Throttle
 	refused  refusals
+
+	overviews *overviews
 }
 
 // hookProblems guards the framework's one hook for errors, which is global.
@@ -78,7 +80,7 @@ var hookProblems sync.Once
 // New returns the handler of /v1, /openapi.json, /healthz, /readyz and
 // /metrics.
 func New(c Config) http.Handler {
-	s := &server{Config: c, sessions: access.NewSessions(c.Keys)}
+	s := &server{Config: c, sessions: access.NewSessions(c.Keys), overviews: newOverviews()}
 	hookProblems.Do(func() { huma.NewError = frameworkProblem })
 	mux := http.NewServeMux()
 	hc := huma.DefaultConfig("Mixdown", c.Version)
@@ -98,6 +100,7 @@ func New(c Config) http.Handler {
 	s.meterRoutes()
 	s.webhookRoutes()
 	s.recordingRoutes()
+	s.overviewRoutes()
 	s.eraseRoutes()
 	s.retentionRoutes()
 	s.auditRoutes()

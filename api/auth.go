@@ -139,7 +139,7 @@ var operationRights = map[string]access.Right{
 	"follow-meters": access.SeeCaptures,
 	"list-captures": access.SeeCaptures, "get-capture": access.SeeCaptures, "listen": access.Listen, "listen-ws": access.Listen,
 	"list-recordings": access.SeeRecordings, "get-recording": access.SeeRecordings, "verify-recording": access.SeeRecordings,
-	"get-file": access.Play, "erase-recording": access.Dispose,
+	"get-file": access.Play, "get-overview": access.Play, "erase-recording": access.Dispose,
 	"list-rooms": access.SeeRooms, "get-room": access.SeeRooms, "kick-user": access.Moderate, "remove-stream": access.Moderate,
 	"get-spool":  access.Operate,
 	"list-holds": access.Dispose, "get-hold": access.Dispose, "put-hold": access.Dispose, "delete-hold": access.Dispose,

@@ -48,9 +48,19 @@ func (s *server) browse(id string) (all []holder, base string, err error) {
 	return all, c.Base(), nil
 }
 
-// open opens a file of a recording where it is found first: not every output
-// is in every storage.
+// open opens a file of a recording; the error is a problem.
 func (s *server) open(ctx context.Context, id, name string) (io.ReadSeekCloser, storage.Object, error) {
+	f, o, err := s.openFile(ctx, id, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = newProblem(http.StatusNotFound, "file_not_found", "recording %s has no file %s", id, name)
+	}
+	return f, o, err
+}
+
+// openFile opens a file of a recording where it is found first: not every output
+// is in every storage. The error wraps fs.ErrNotExist if it is nowhere, else it is
+// a problem.
+func (s *server) openFile(ctx context.Context, id, name string) (io.ReadSeekCloser, storage.Object, error) {
 	all, base, err := s.browse(id)
 	if err != nil {
 		return nil, storage.Object{}, err
@@ -71,7 +81,7 @@ func (s *server) open(ctx context.Context, id, name string) (io.ReadSeekCloser, 
 	if trouble != nil {
 		return nil, storage.Object{}, trouble
 	}
-	return nil, storage.Object{}, newProblem(http.StatusNotFound, "file_not_found", "recording %s has no file %s", id, name)
+	return nil, storage.Object{}, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
 }
 
 // problem tells the trouble of a bucket elsewhere from the daemon's own.

@@ -153,20 +153,27 @@ func (s *server) summary(c *capture.Capture, st capture.Status) recording {
 }
 
 func (s *server) getRecording(ctx context.Context, in *captureID) (*manifestOutput, error) {
-	f, _, err := s.open(ctx, in.ID, storage.ManifestName)
+	_, m, err := s.manifest(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	raw, err := io.ReadAll(f)
-	if err != nil {
-		return nil, problemOf(fmt.Errorf("recording %s: %w", in.ID, err))
-	}
-	m, err := storage.DecodeManifest(raw)
-	if err != nil {
-		return nil, problemOf(fmt.Errorf("recording %s: %w", in.ID, err))
-	}
 	return &manifestOutput{m}, nil
+}
+
+// manifest reads the manifest of a recording.
+func (s *server) manifest(ctx context.Context, id string) (raw []byte, m *storage.Manifest, err error) {
+	f, _, err := s.open(ctx, id, storage.ManifestName)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	if raw, err = io.ReadAll(f); err == nil {
+		m, err = storage.DecodeManifest(raw)
+	}
+	if err != nil {
+		return nil, nil, problemOf(fmt.Errorf("recording %s: %w", id, err))
+	}
+	return raw, m, nil
 }
 
 // verifyRecording checks a recording in every storage that holds a part of

@@ -29,6 +29,7 @@ type timelineSnapshot struct {
 }
 
 func (t *timeline) snapshot() []byte {
+	t.noteWaves(true)
 	s := timelineSnapshot{
 		Frame: t.frame, Applied: t.applied, Busy: t.busy, Heard: t.heard, Newest: t.newest, Linked: t.linked,
 		Events: t.events.size, Users: t.users,

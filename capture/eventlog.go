@@ -34,6 +34,7 @@ type event struct {
 
 	Figures map[string]float64 `json:"figures,omitempty"`
 	Row     *placedRow         `json:"row,omitempty"`
+	Peaks   []byte             `json:"peaks,omitempty"` // of an output, as overview has them
 }
 
 func openEventLog(file string, c clock, key *crypt.Key) (*eventLog, error) {

@@ -123,17 +123,20 @@ func (c *Capture) seal(state State) error {
 	if err != nil {
 		return err
 	}
-	name, events, err := c.timeline.archive.document(storage.EventsName, events)
+	name, stored, err := c.timeline.archive.document(storage.EventsName, events)
 	if err != nil {
 		return err
 	}
-	sealed, err := c.env.Spool.Put(path.Join(c.Base(), name), events, buckets)
+	sealed, err := c.env.Spool.Put(path.Join(c.Base(), name), stored, buckets)
 	if err != nil {
 		return fmt.Errorf("store %s: %w", name, err)
 	}
 	m := c.manifest()
 	m.State = string(state)
 	m.AppendFile(name, sealed)
+	if err := c.sealOverview(m, events, buckets); err != nil {
+		return err
+	}
 	manifest, signature, err := storage.Seal(m, c.env.Key)
 	if err != nil {
 		return err

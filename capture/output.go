@@ -6,6 +6,7 @@ import (
 
 	"mixdown/encoder"
 	"mixdown/mixer/pcm"
+	"mixdown/overview"
 	"mixdown/storage"
 )
 
@@ -65,6 +66,7 @@ type mixOutput struct {
 	next      int64              // frame that comes next
 	from      int64              // first frame to write
 	covered   pcm.Frame
+	peaks     *overview.Peaks
 	remove    func() // from the mixer
 }
 
@@ -73,7 +75,7 @@ func newMixOutput(t *timeline, o plan) (*mixOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &mixOutput{t: t, plan: o, store: s, next: t.frame, from: max(s.progress.end, s.progress.behind) / pcm.FrameSize}, nil
+	return &mixOutput{t: t, plan: o, store: s, next: t.frame, from: max(s.progress.end, s.progress.behind) / pcm.FrameSize, peaks: t.peaksOf(o.Output)}, nil
 }
 
 // WriteFrame implements pcm.Writer. Its errors are the timeline's.
@@ -95,6 +97,7 @@ func (m *mixOutput) write(f *pcm.Frame) error {
 		return err
 	}
 	f = cover(f, &m.covered, mode(m.next-1), now, mode(m.next+1), m.t.at(m.next).Tone, m.next*pcm.FrameSize)
+	m.peaks.Frame(m.next*pcm.FrameSize, f)
 	if m.next < m.from { // sealed; the encoder should have heard it
 		return m.segmenter.Warm(f)
 	}

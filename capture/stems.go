@@ -10,6 +10,7 @@ import (
 	"mixdown/joiner"
 	"mixdown/mixer/pcm"
 	"mixdown/mixer/playout"
+	"mixdown/overview"
 	"mixdown/storage"
 )
 
@@ -62,7 +63,7 @@ func (s *stems) open(o plan) error {
 	if err != nil {
 		return err
 	}
-	base.store, base.plan = store, o
+	base.store, base.plan, base.peaks = store, o, s.t.peaksOf(o.Output)
 	if o.Format == "ogg" {
 		s.files = append(s.files, &original{stemBase: base})
 	} else {
@@ -139,6 +140,7 @@ type stemBase struct {
 	id     string
 	store  *outputStore
 	plan   plan
+	peaks  *overview.Peaks
 }
 
 func (s *stemBase) base() string { return s.id }
@@ -162,7 +164,13 @@ type original struct {
 
 func (o *original) decoded() bool { return false }
 
-func (o *original) frame(int64, *pcm.Frame) error { return nil }
+// frame only looks at the samples: the file has the packets.
+func (o *original) frame(n int64, f *pcm.Frame) error {
+	if o.peaks != nil && o.mode(n) == "" {
+		o.peaks.Frame(n*pcm.FrameSize, f)
+	}
+	return nil
+}
 
 func (o *original) packet(p playout.Placed) (bool, error) {
 	frame := p.Pos / pcm.FrameSize
@@ -174,6 +182,9 @@ func (o *original) packet(p playout.Placed) (bool, error) {
 			return false, err
 		}
 		o.open()
+	}
+	if o.t.mix == nil && p.Level != playout.NoLevel { // nobody decodes it
+		o.peaks.Level(p.Pos, p.Samples, p.Level&127)
 	}
 	return true, o.file.Write(p.Pos, p.Samples, p.Payload)
 }
@@ -292,6 +303,7 @@ func (o *segmented) frame(n int64, f *pcm.Frame) error {
 		mode = PauseSilence
 	}
 	f = cover(f, &o.covered, o.mode(n-1), mode, o.mode(n+1), ToneSpec{}, 0)
+	o.peaks.Frame(n*pcm.FrameSize, f)
 	if err := o.segmenter.WriteFrame(f); err != nil {
 		return err
 	}

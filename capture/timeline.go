@@ -3,6 +3,7 @@ package capture
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"time"
 
 	"mixdown/mixer"
@@ -28,6 +29,7 @@ type timeline struct {
 	spurts  []mixer.Spurt
 	streams []*stream // by number
 	stems   map[string]*stems
+	waves   []*wave
 	users   []storage.User
 
 	frame        int64         // the next to render
@@ -211,16 +213,21 @@ func (t *timeline) note() {
 	if t.mix != nil {
 		t.talk()
 	}
+	t.noteWaves(false)
 	for _, s := range t.streams {
-		if s.done || s.left >= 0 {
+		if s.done || s.left >= 0 && s.left <= t.time()-noteEvery*pcm.FrameTime {
 			continue
 		}
 		f := s.figures()
+		f["stay"] = float64(s.num)
+		if from, n := s.deep.Missed(); n > 0 {
+			f["missedSample"], f["missedMs"] = float64(from), math.Ceil(pcm.Duration(n).Seconds()*1000)
+		}
 		f["levelDb"], f["talking"] = s.level(), 0
 		if s.talking {
 			f["talking"] = 1
 		}
-		t.events.figures(time.Duration(t.frame)*pcm.FrameTime, s.rec.Stream.ID, f)
+		t.events.figures(t.time(), s.rec.Stream.ID, f)
 	}
 }
 
@@ -289,6 +296,7 @@ func (t *timeline) close(end int64) error {
 		t.fail(s.close(end * pcm.FrameSize))
 	}
 	t.stems = map[string]*stems{}
+	t.noteWaves(true)
 	t.fail(t.events.flush())
 	return t.err
 }

@@ -10,31 +10,37 @@ import (
 	"mixdown/encoder/wav"
 )
 
-// Samples decodes a segment file of a format to its end and counts the
-// samples a player hears. Whether that is all of it, only the manifest knows:
-// an ogg decoder steps over damage.
-func Samples(format string, r io.Reader) (int64, error) {
+// Reader decodes a segment file of a format. What it returns fills a slice with
+// stereo samples at 48 kHz and answers how many, and io.EOF behind the last one.
+func Reader(format string, r io.Reader) (read func([][2]float32) (int, error), err error) {
 	switch format {
 	case "ogg":
-		return count(ogg.NewDecoder(r).Read)
+		return ogg.NewDecoder(r).Read, nil
 	case "wav":
 		w, err := wav.NewReader(r)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
-		return count(w.Read)
+		return w.Read, nil
 	case "flac":
 		f, err := flac.NewReader(r)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
-		return count(f.Read)
+		return f.Read, nil
 	default:
-		return 0, fmt.Errorf("encoder: unknown format %q", format)
+		return nil, fmt.Errorf("encoder: unknown format %q", format)
 	}
 }
 
-func count(read func([][2]float32) (int, error)) (total int64, err error) {
+// Samples decodes a segment file of a format to its end and counts the
+// samples a player hears. Whether that is all of it, only the manifest knows:
+// an ogg decoder steps over damage.
+func Samples(format string, r io.Reader) (total int64, err error) {
+	read, err := Reader(format, r)
+	if err != nil {
+		return 0, err
+	}
 	var buf [4096][2]float32
 	for {
 		n, err := read(buf[:])

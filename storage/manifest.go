@@ -20,6 +20,7 @@ const (
 	SignatureName = "manifest.json.sig"
 	TimeStampName = "manifest.json.tsr" // of a time stamping authority (RFC 3161), about manifest.json
 	EventsName    = "events.jsonl"
+	OverviewName  = "overview.json" // what the recording looks like; made of EventsName
 )
 
 const sampleRate = 48000

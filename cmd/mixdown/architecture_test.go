@@ -62,6 +62,8 @@ func TestArrows(t *testing.T) {
 		{"mixdown/retention", "net/http", nil},
 		{"mixdown/audit", "mixdown/", []string{"mixdown/storage", "mixdown/events"}},
 		{"mixdown/audit", "net/http", nil},
+		{"mixdown/overview", "mixdown/", []string{"mixdown/storage", "mixdown/encoder", "mixdown/encoder/", "mixdown/mixer/pcm"}},
+		{"mixdown/overview", "net/http", nil},
 		{"mixdown/rules", "net/http", nil},
 		{"mixdown/capacity", "mixdown/", nil},
 		{"mixdown/completeness", "mixdown/", []string{"mixdown/storage"}},

@@ -218,8 +218,14 @@ const hesitate = 250 * time.Millisecond
 // daemon's.
 func join(t testing.TB, url, room, user string, packets []sound, mint func(user string) (string, error)) *person {
 	t.Helper()
+	return joinOver(t, nil, url, room, user, packets, mint)
+}
+
+// joinOver is join with a socket of the test's; nil is one of the machine's.
+func joinOver(t testing.TB, socket net.PacketConn, url, room, user string, packets []sound, mint func(user string) (string, error)) *person {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	engine, err := peer.New(peer.Config{SenderReports: true, Log: log})
+	engine, err := peer.New(peer.Config{Conn: socket, SenderReports: true, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

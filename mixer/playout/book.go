@@ -15,6 +15,7 @@ type book struct {
 	until  int64  // position of the end
 	causes []mark // by position
 	held   []span // read, but nobody knows yet why it is missing
+	missed span   // found lost or concealed since somebody asked; from the first of it on, and all of it
 
 	announced bool
 	since     int64 // position of the announcement
@@ -155,10 +156,16 @@ func (b *book) count(pos, n int64, class, cause Class) {
 		b.ledger[cause] += n
 	case class != pending && class != Lost && class != Stalled && class != DTX:
 		b.ledger[class] += n
+		if class == Concealed {
+			b.miss(pos, n)
+		}
 	case cause != Received:
 		b.ledger[cause] += n
 	case class != pending:
 		b.ledger[class] += n
+		if class == Lost {
+			b.miss(pos, n)
+		}
 	case len(b.held) > 0 && b.held[len(b.held)-1].pos+b.held[len(b.held)-1].n == pos:
 		b.held[len(b.held)-1].n += n
 	case len(b.held) == heldMax:
@@ -175,11 +182,22 @@ func (b *book) settle(lost int64, rest Class) int64 {
 	for _, h := range b.held {
 		n += h.n
 	}
-	b.held = b.held[:0]
 	lost = max(min(lost, n), 0)
+	if lost > 0 {
+		b.miss(b.held[0].pos, lost)
+	}
+	b.held = b.held[:0]
 	b.ledger[Lost] += lost
 	b.ledger[rest] += n - lost
 	return lost
+}
+
+// miss notes that n samples from pos on are lost or made up.
+func (b *book) miss(pos, n int64) {
+	if b.missed.n == 0 || pos < b.missed.pos {
+		b.missed.pos = pos
+	}
+	b.missed.n += n
 }
 
 // total is the ledger, with what is held as stalled.

@@ -333,6 +333,17 @@ func (d *Deep) Ledger() Ledger {
 	return d.book.total()
 }
 
+// Missed is what was found lost or had to be concealed since the last call: how
+// many samples, and the position of the first. A gap counts when it is clear what
+// it is, at its end. Snapshots do not have it.
+func (d *Deep) Missed() (pos, samples int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	m := d.book.missed
+	d.book.missed = span{}
+	return m.pos, m.n
+}
+
 // First is the position of the first packet, or of the announcement before it,
 // once its frame is being read.
 func (d *Deep) First() (pos int64, ok bool) {

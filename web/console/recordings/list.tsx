@@ -4,39 +4,86 @@ import { clock, when } from '../text';
 import type { Props } from './index';
 import type { Recording } from './manifest';
 
+/** What is looked for; an empty member is no condition. Times are as the browser's own fields write them, local. */
+interface Wanted {
+  room: string;
+  user: string;
+  label: string;
+  from: string;
+  to: string;
+}
+
+const ANYTHING: Wanted = { room: '', user: '', label: '', from: '', to: '' };
+const TYPING = 300; // ms without a key
+
 export function List({ failed, ok }: Omit<Props, 'chosen'>) {
-  const [room, setRoom] = useState('');
+  const [wanted, want] = useState<Wanted>(ANYTHING);
   const [list, setList] = useState<Recording[] | null>(null);
   const [cursor, setCursor] = useState('');
-  const load = async (from: string) => {
+  const load = async (from: string, over = () => false) => {
     try {
-      const query = new URLSearchParams({ limit: '50', ...(room ? { room } : {}), ...(from ? { cursor: from } : {}) });
-      const page = await get<{ recordings: Recording[]; nextCursor?: string }>(`/v1/recordings?${query}`);
+      const page = await get<{ recordings: Recording[]; nextCursor?: string }>(`/v1/recordings?${query(wanted, from)}`);
+      if (over()) return;
       setList((before) => [...(from && before ? before : []), ...page.recordings]);
       setCursor(page.nextCursor ?? '');
       ok();
     } catch (e) {
-      failed(e);
+      if (!over()) failed(e);
     }
   };
   useEffect(() => {
-    load('');
-  }, [room]);
+    let over = false;
+    const timer = setTimeout(() => load('', () => over), list ? TYPING : 0);
+    return () => {
+      over = true;
+      clearTimeout(timer);
+    };
+  }, [wanted]);
+  const field = (name: keyof Wanted, label: string, more: { placeholder?: string; type?: string }) => (
+    <div>
+      <label for={name}>{label}</label>
+      <input id={name} name={name} type="search" value={wanted[name]} {...more} onInput={(e) => want({ ...wanted, [name]: e.currentTarget.value.trim() })} />
+    </div>
+  );
   return (
     <section class="card" aria-labelledby="recordings-title">
       <h2 id="recordings-title">Recordings</h2>
-      <label for="room">Room</label>
-      <input id="room" type="search" placeholder="all rooms" value={room} onChange={(e) => setRoom(e.currentTarget.value.trim())} />
-      {list?.length === 0 ? <p class="hint">None.</p> : null}
+      <search>
+        <form class="search" onSubmit={(e) => e.preventDefault()}>
+          {field('room', 'Room', { placeholder: 'all rooms' })}
+          {field('user', 'User', { placeholder: 'everybody' })}
+          {field('label', 'Label', { placeholder: 'name or name=value' })}
+          {field('from', 'From', { type: 'datetime-local' })}
+          {field('to', 'To', { type: 'datetime-local' })}
+        </form>
+      </search>
+      <p class="hint" role="status">{list === null ? 'Looking…' : list.length === 0 ? 'None.' : `${list.length}${cursor ? ' newest' : ''} recording${list.length === 1 ? '' : 's'}`}</p>
       <ul id="recordings">
         {list?.map((r) => (
           <li key={r.id}>
-            <a href={`#recordings/${encodeURIComponent(r.id)}`}>{r.room.roomID}</a>
-            <span class="note">{when(r.start)} · {clock(r.seconds)} · {r.state}{Object.entries(r.labels ?? {}).map(([k, v]) => ` · ${k}: ${v}`)}</span>
+            <a href={`#recordings/${encodeURIComponent(r.id)}`}>
+              <strong>{r.room.roomID}</strong>
+              <span class="note">{when(r.start)}</span>
+            </a>
+            <span class="count">{clock(r.seconds)}</span>
+            <span class="tags">
+              {r.state === 'complete' ? null : <span class={`chip ${r.state}`}>{r.state}</span>}
+              {r.holds?.length ? <span class="chip">held</span> : null}
+              {Object.entries(r.labels ?? {}).map(([k, v]) => <span key={k} class="chip">{k}: {v}</span>)}
+            </span>
           </li>
         ))}
       </ul>
       {cursor ? <button type="button" onClick={() => load(cursor)}>Older ones</button> : null}
     </section>
   );
+}
+
+function query(w: Wanted, cursor: string): URLSearchParams {
+  const q = new URLSearchParams({ limit: '50' });
+  for (const [name, value] of Object.entries(w)) {
+    if (value) q.set(name, name === 'from' || name === 'to' ? new Date(value).toISOString() : value);
+  }
+  if (cursor) q.set('cursor', cursor);
+  return q;
 }

@@ -1,112 +1,109 @@
-import { useEffect, useRef, useState } from 'preact/hooks';
-import { ask } from '../rest';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { clock } from '../text';
-import { fileURL, type Manifest, type Segment } from './manifest';
+import { fileURL, nameOf, rowOf, type Manifest, type Output } from './manifest';
+import { Moments } from './moments';
+import { glance, look, type Overview } from './overview';
+import { Playback } from './playback';
+import { Timeline } from './timeline';
 
-const RATE = 48000;
-
-interface Span {
-  from: number; // s
-  to: number;
-}
+const POINTS = 1500; // peaks over the width of the page
+const SPEEDS = [0.75, 1, 1.25, 1.5, 2];
 
 /**
- * Plays a recording's mix, or its first stream: one segment after the other,
- * each fetched when it is its turn. Below it one lane for each stream shows who
- * spoke; a click plays from that instant.
+ * Plays one output of a recording over a picture of all of it: the output's
+ * wave, and one lane for each user. A click plays from that instant.
  */
 export function Player({ manifest, failed }: { manifest: Manifest; failed: (e: unknown) => void }) {
-  const audio = useRef<HTMLAudioElement>(null);
-  const [at, setAt] = useState(0);
-  const [playing, setPlaying] = useState(false);
-  const [lanes, setLanes] = useState<Map<string, Span[]>>(new Map());
-  const current = useRef<Segment | null>(null);
-
-  const output = manifest.outputs.find((o) => o.what === 'mix') ?? manifest.outputs[0];
-  const segments = manifest.segments.filter((s) => s.output === output?.id).sort((a, b) => a.startSample - b.startSample);
-  const length = Math.max(1, ...manifest.segments.map((s) => (s.startSample + s.samples) / RATE));
+  const outputs = useMemo(() => playable(manifest), [manifest]);
+  const [chosen, choose] = useState(outputs[0]?.id ?? '');
+  const [whole, setWhole] = useState<Overview>(() => glance(manifest));
+  const [near, setNear] = useState<Overview | null>(null); // of what is shown, when that is not all
+  const [shown, show] = useState({ from: 0, to: whole.length });
+  const [why, setWhy] = useState(''); // there is no more than the manifest tells
+  const [, redraw] = useState(0);
+  const decks = useRef<HTMLDivElement>(null);
+  const playback = useRef<Playback | null>(null);
 
   useEffect(() => {
-    talks(manifest.id, length).then(setLanes, () => setLanes(new Map())); // a running one has no file yet
-  }, [manifest.id]);
+    look(manifest, 0, 0, POINTS).then((o) => {
+      setWhole(o);
+      show({ from: 0, to: o.length });
+    }, (e: Error) => setWhy(e.message));
+  }, [manifest]);
 
-  const seek = (seconds: number, play = true) => {
-    const sample = Math.max(0, seconds) * RATE;
-    const segment = segments.find((s) => sample < s.startSample + s.samples);
-    const element = audio.current;
-    if (!segment || !element) return;
-    const offset = Math.max(0, sample - segment.startSample) / RATE;
-    setAt((segment.startSample / RATE) + offset);
-    if (current.current !== segment) {
-      current.current = segment;
-      element.src = fileURL(manifest.id, segment.path);
+  useEffect(() => {
+    if (!decks.current) return undefined; // there is nothing to play
+    const p = new Playback((s) => fileURL(manifest.id, s.path), rowOf(manifest, chosen), [...decks.current.querySelectorAll('audio')]);
+    playback.current = p;
+    p.changed = () => redraw((n) => n + 1);
+    p.failed = failed;
+    redraw((n) => n + 1);
+    return () => p.close();
+  }, [manifest]);
+
+  // What is shown larger is asked for again, when it has stood still for a moment.
+  useEffect(() => {
+    const all = shown.from <= 0 && shown.to >= whole.length;
+    if (all || why) {
+      setNear(null);
+      return undefined;
     }
-    element.currentTime = offset; // before it is loaded: where it begins
-    if (play) element.play().catch((e: Error) => { if (e.name !== 'AbortError') failed(e); });
+    let over = false;
+    const timer = setTimeout(() => look(manifest, shown.from, shown.to, POINTS).then((o) => { if (!over) setNear(o); }, failed), 150);
+    return () => {
+      over = true;
+      clearTimeout(timer);
+    };
+  }, [manifest, shown, whole]);
+
+  const p = playback.current;
+  const listenTo = (id: string) => {
+    choose(id);
+    p?.change(rowOf(manifest, id));
   };
-  const start = () => (current.current ? current.current.startSample / RATE : 0);
-  const toggle = () => {
-    if (playing) audio.current!.pause();
-    else seek(at >= length - 0.1 ? 0 : at);
-  };
-  const next = () => {
-    const i = segments.indexOf(current.current!);
-    const following = segments[i + 1];
-    if (following) seek(following.startSample / RATE);
-    else setPlaying(false);
-  };
-  const keys = (event: KeyboardEvent) => {
-    const step = { ArrowLeft: -5, ArrowRight: 5, PageDown: -60, PageUp: 60 }[event.key];
-    if (step === undefined) return;
-    event.preventDefault();
-    seek(Math.min(length, at + step), playing);
-  };
-  const click = (event: MouseEvent) => {
-    const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
-    seek(((event.clientX - box.left) / box.width) * length);
-  };
-  if (segments.length === 0) return <p class="hint">No segment is sealed yet.</p>;
+  if (outputs.length === 0) return <p class="hint">No segment is sealed yet.</p>;
   return (
-    <div class="player">
-      <div class="buttons">
-        <button id="play" type="button" onClick={toggle}>{playing ? 'Pause' : 'Play'}</button>
-        <span id="at" class="count">{clock(at)} / {clock(length)}</span>
+    <div class="player" data-playing={p?.playing && !p.waiting ? '' : undefined}>
+      <div class="transport">
+        <button id="play" type="button" class="primary" onClick={() => (p?.playing ? p.pause() : p?.play())}>{p?.playing ? 'Pause' : 'Play'}</button>
+        <button type="button" title="Back" onClick={() => p?.seek(p.at - 10)}>−10 s</button>
+        <button type="button" title="On" onClick={() => p?.seek(p.at + 10)}>+10 s</button>
+        <span id="at" class="count">{clock(p?.at ?? 0)} / {clock(whole.length)}{p?.waiting ? ' …' : ''}</span>
+        <label class="compact">
+          <span>Listen to</span>
+          <select id="output" value={chosen} onChange={(e) => listenTo(e.currentTarget.value)}>
+            {outputs.map((o) => <option key={o.id} value={o.id}>{title(manifest, o)}</option>)}
+          </select>
+        </label>
+        <label class="compact">
+          <span>Speed</span>
+          <select value="1" onChange={(e) => { if (p) p.rate = Number(e.currentTarget.value); }}>
+            {SPEEDS.map((s) => <option key={s} value={s}>{s}×</option>)}
+          </select>
+        </label>
       </div>
-      <audio ref={audio} preload="none" onPlay={() => setPlaying(true)} onPause={() => setPlaying(false)} onEnded={next}
-        onTimeUpdate={() => setAt(start() + audio.current!.currentTime)}
-        onError={() => failed(new Error(`${current.current?.path ?? 'The recording'} could not be played.`))} />
-      <div class="lanes" id="lanes" role="slider" tabIndex={0} aria-label="Place in the recording" aria-valuemin={0} aria-valuemax={Math.round(length)}
-        aria-valuenow={Math.round(at)} aria-valuetext={`${clock(at)} of ${clock(length)}`} onClick={click} onKeyDown={keys}>
-        {manifest.streams.map(({ streamID, userID }) => (
-          <div class="lane" key={streamID} data-stream={streamID}>
-            <span class="name">{manifest.users.find((u) => u.userID === userID)?.userName || userID}</span>
-            {(lanes.get(streamID) ?? []).map(({ from, to }, i) => (
-              <i key={i} style={{ left: `${(100 * from) / length}%`, width: `${Math.max(0.1, (100 * (to - from)) / length)}%` }} />
-            ))}
-          </div>
-        ))}
-        <b style={{ left: `${Math.min(100, (100 * at) / length)}%` }} />
+      <div ref={decks} hidden>
+        <audio preload="none" />
+        <audio preload="none" />
       </div>
+      {p ? (
+        <Timeline overview={whole} near={near} output={chosen} title={title(manifest, outputs.find((o) => o.id === chosen)!)} shown={shown} show={show} playback={p} />
+      ) : null}
+      {why ? <p class="hint" id="why">Only who was there is shown: {why}</p> : null}
+      <Moments overview={whole} play={(seconds) => p?.seek(seconds, true)} />
     </div>
   );
 }
 
-/** Who spoke when, out of the recording's timeline. */
-async function talks(id: string, length: number): Promise<Map<string, Span[]>> {
-  const text = await (await ask('GET', fileURL(id, 'events.jsonl'))).text();
-  const lanes = new Map<string, Span[]>();
-  const open = new Map<string, number>();
-  const events = text.split('\n').filter((line) => line.includes('"talk.')).map((line) => JSON.parse(line) as { type: string; who: { streamID: string }; sample: number });
-  const close = (streamID: string, to: number) => {
-    const from = open.get(streamID);
-    if (from === undefined) return;
-    open.delete(streamID);
-    lanes.set(streamID, [...(lanes.get(streamID) ?? []), { from, to }]);
-  };
-  for (const { type, who: { streamID }, sample } of events.sort((a, b) => a.sample - b.sample)) {
-    if (type === 'talk.started') open.set(streamID, sample / RATE);
-    else close(streamID, sample / RATE);
-  }
-  for (const streamID of [...open.keys()]) close(streamID, length);
-  return lanes;
+/** Outputs that have something to play, mixes first. */
+function playable(m: Manifest): Output[] {
+  const order = ['mix', 'dual', 'streams'];
+  return m.outputs.filter((o) => m.segments.some((s) => s.output === o.id)).sort((a, b) => order.indexOf(a.what) - order.indexOf(b.what));
+}
+
+function title(m: Manifest, o: Output): string {
+  const alone = m.outputs.filter((other) => other.what === o.what && other.streamID === o.streamID && other.userID === o.userID).length === 1;
+  const name = o.what === 'mix' ? 'Mix' : o.what === 'dual' ? 'Left and right' : nameOf(m, o.userID ?? '');
+  const several = o.userID && m.streams.filter((s) => s.userID === o.userID).length > 1 ? `, ${o.streamID}` : '';
+  return `${name}${several}${alone ? '' : ` (${o.format})`}`;
 }
