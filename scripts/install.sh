@@ -11,6 +11,7 @@ set -eu
 
 repo=$(cd "$(dirname "$0")/.." && pwd)
 versitygw=v1.8.0 # the S3 server of the tests
+mediamtx=v1.13.0 # their WHIP and WHEP server
 
 die() {
 	echo "install: $*" >&2
@@ -83,9 +84,30 @@ install_versitygw() {
 		die "could not build versitygw $versitygw"
 }
 
+# The module lacks two files that its makers generate: the version, and the
+# script of its HLS pages, which no test opens. Its go.mod has replacements, so
+# it is built as what it is, a module of its own.
+install_mediamtx() {
+	bin="$repo/.cache/bin"
+	[ "$("$bin/mediamtx" --version 2>/dev/null)" = "$mediamtx" ] && return
+	echo "install: mediamtx $mediamtx"
+	mkdir -p "$bin"
+	build=$(mktemp -d)
+	(
+		cd / && dir=$(GOFLAGS= go mod download -json "github.com/bluenviron/mediamtx@$mediamtx" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p') &&
+			cp -R "$dir/." "$build" && chmod -R u+w "$build" && cd "$build" &&
+			echo "$mediamtx" >internal/core/VERSION && : >internal/servers/hls/hls.min.js &&
+			CGO_ENABLED=0 GOFLAGS= go build -o "$bin/mediamtx" .
+	) || die "could not build mediamtx $mediamtx"
+	rm -rf "$build"
+}
+
 command -v dpkg >/dev/null && command -v apt-get >/dev/null ||
 	die "this is no Debian; install by hand what stands under packages() in $0"
 packages
 [ -z "$missing" ] || install_packages
 check_go
-[ "$what" = demo ] || install_versitygw
+if [ "$what" = test ]; then
+	install_versitygw
+	install_mediamtx
+fi

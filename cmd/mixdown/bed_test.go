@@ -244,21 +244,7 @@ func joinOver(t testing.TB, socket net.PacketConn, url, room, user string, packe
 		quick := func(int) time.Duration { return 200 * time.Millisecond }
 		_ = joiner.NewParticipant(sys, login, deaf{}, pubs, quick, log).Run(ctx)
 	})
-	speech.Go(func() {
-		for n := int64(0); ; n++ {
-			select {
-			case <-speaking.Done():
-				return
-			case <-time.After(time.Until(p.instant(n))):
-			}
-			s := packets[n%int64(len(packets))]
-			_ = p.pub.WritePacket(joiner.OutPacket{Pos: n * pcm.FrameSize, Samples: pcm.FrameSize, Level: s.level, Payload: s.payload})
-			if p.pub.Stats().Sent > 0 {
-				p.first.CompareAndSwap(0, n+1)
-				p.end.Store(n + 1)
-			}
-		}
-	})
+	speech.Go(func() { p.speak(speaking, packets) })
 	p.leave = sync.OnceFunc(func() {
 		silence()
 		speech.Wait()
@@ -269,6 +255,23 @@ func joinOver(t testing.TB, socket net.PacketConn, url, room, user string, packe
 	})
 	t.Cleanup(p.leave)
 	return p
+}
+
+// speak publishes packets, again and again, until ctx ends.
+func (p *person) speak(ctx context.Context, packets []sound) {
+	for n := int64(0); ; n++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Until(p.instant(n))):
+		}
+		s := packets[n%int64(len(packets))]
+		_ = p.pub.WritePacket(joiner.OutPacket{Pos: n * pcm.FrameSize, Samples: pcm.FrameSize, Level: s.level, Payload: s.payload})
+		if p.pub.Stats().Sent > 0 {
+			p.first.CompareAndSwap(0, n+1)
+			p.end.Store(n + 1)
+		}
+	}
 }
 
 // minter makes tokens as the daemon over a data folder would.

@@ -73,6 +73,27 @@ func burst(t testing.TB, hz float64, silence, sound, total time.Duration) (packe
 // sounds is when a tone of the amplitude that burst gives it begins and ends:
 // where its level is halved, to 2 ms. ok is false if there is none.
 func sounds(samples [][2]float32, hz float64) (from, to time.Duration, ok bool) {
+	all := audible(samples, hz)
+	if len(all) == 0 {
+		return 0, 0, false
+	}
+	return all[0], all[len(all)-1], true
+}
+
+// onsets is where a tone begins after at least 100 ms without it.
+func onsets(samples [][2]float32, hz float64) (all []time.Duration) {
+	last := time.Duration(-time.Second)
+	for _, at := range audible(samples, hz) {
+		if at-last > 100*time.Millisecond {
+			all = append(all, at)
+		}
+		last = at
+	}
+	return all
+}
+
+// audible is every instant, 2 ms apart, at which a tone is not below half.
+func audible(samples [][2]float32, hz float64) (all []time.Duration) {
 	const window, hop = pcm.Rate / 100, pcm.Rate / 500
 	var sin, cos [window]float64
 	for i := range window {
@@ -86,12 +107,9 @@ func sounds(samples [][2]float32, hz float64) (from, to time.Duration, ok bool) 
 		if math.Hypot(re, im)*2/window < 0.1 {
 			continue
 		}
-		to = pcm.Duration(int64(at + window/2))
-		if !ok {
-			from, ok = to, true
-		}
+		all = append(all, pcm.Duration(int64(at+window/2)))
 	}
-	return from, to, ok
+	return all
 }
 
 // coarse is the rate at which voices are compared.

@@ -24,11 +24,10 @@ type S3 struct {
 }
 
 // StartS3 starts versitygw on loopback over a folder of the test; it ends
-// with the test. The program is looked for in $MIXDOWN_TOOLS, in .cache/bin
-// of the repository and in PATH; `make test` installs it.
+// with the test.
 func StartS3(t testing.TB) S3 {
 	t.Helper()
-	program := findTool(t, "versitygw")
+	program := Program(t, "versitygw")
 	root := t.TempDir()
 	s := S3{Region: "us-east-1", Bucket: "recordings", AccessKey: "testaccess", SecretKey: "test-secret-canary-5d1f"}
 	s.Dir = filepath.Join(root, s.Bucket)
@@ -94,7 +93,10 @@ func freeAddress(t testing.TB) string {
 	return l.Addr().String()
 }
 
-func findTool(t testing.TB, name string) string {
+// Program is the path of a program that tests need. It is looked for in
+// $MIXDOWN_TOOLS, in .cache/bin of the repository and in PATH; `make test`
+// installs it.
+func Program(t testing.TB, name string) string {
 	t.Helper()
 	if dir := os.Getenv("MIXDOWN_TOOLS"); dir != "" {
 		if p := filepath.Join(dir, name); executable(p) {
