@@ -54,7 +54,7 @@ func (b *inbox) packet(r *receiver, p *playout.Packet) (live bool) {
 	defer b.mu.Unlock()
 	if r.recorded.pass(p) {
 		start := len(b.arena)
-		b.arena = appendPacket(b.arena, p)
+		b.arena = appendPacket(b.arena, p, max(b.last, p.At)-p.At)
 		b.add(kindPacket, r.num, p.At, start)
 	}
 	return r.heard.pass(p)
@@ -137,11 +137,13 @@ func (b *inbox) take(upTo time.Duration) []storage.Record {
 	return taken
 }
 
-const packetHeader = 12
+const packetHeader = 16
 
-// appendPacket encodes p without its arrival, which the record carries:
-// SSRC, timestamp, sequence number, V bit and payload type, level, payload.
-func appendPacket(b []byte, p *playout.Packet) []byte {
+// appendPacket encodes p without its arrival, which is as long before the
+// record's time as it waited for it: that in µs, SSRC, timestamp, sequence
+// number, V bit and payload type, level, payload.
+func appendPacket(b []byte, p *playout.Packet, waited time.Duration) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(min(waited/time.Microsecond, math.MaxUint32)))
 	b = binary.BigEndian.AppendUint32(b, p.SSRC)
 	b = binary.BigEndian.AppendUint32(b, p.Timestamp)
 	b = binary.BigEndian.AppendUint16(b, p.Seq)
@@ -158,13 +160,13 @@ func decodePacket(r storage.Record, p *playout.Packet) error {
 		return fmt.Errorf("packet record of %d bytes", len(r.Data))
 	}
 	*p = playout.Packet{
-		At:        time.Duration(r.At),
-		SSRC:      binary.BigEndian.Uint32(r.Data),
-		Timestamp: binary.BigEndian.Uint32(r.Data[4:]),
-		Seq:       binary.BigEndian.Uint16(r.Data[8:]),
-		PT:        r.Data[10] & 0x7f,
-		Voice:     r.Data[10]&0x80 != 0,
-		Level:     r.Data[11],
+		At:        time.Duration(r.At) - time.Duration(binary.BigEndian.Uint32(r.Data))*time.Microsecond,
+		SSRC:      binary.BigEndian.Uint32(r.Data[4:]),
+		Timestamp: binary.BigEndian.Uint32(r.Data[8:]),
+		Seq:       binary.BigEndian.Uint16(r.Data[12:]),
+		PT:        r.Data[14] & 0x7f,
+		Voice:     r.Data[14]&0x80 != 0,
+		Level:     r.Data[15],
 		Payload:   r.Data[packetHeader:],
 	}
 	return nil

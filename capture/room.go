@@ -168,6 +168,7 @@ func (r *receiver) Packet(p *rtp.Packet, level uint8, at time.Time) {
 	live := r.c.inbox.packet(r, &q)
 	r.c.room.heard.Store(true)
 	if l := r.live.Load(); l != nil && live {
+		q.At = r.c.clock.now() // it could not be heard before
 		l.Push(&q)
 	}
 }

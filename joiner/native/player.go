@@ -141,7 +141,7 @@ func (p *player) run(ctx context.Context) (err error) {
 				if m, err = p.source.Open(); err != nil {
 					return err
 				}
-				m.PC.OnTrack(p.track)
+				m.PC.OnTrack(func(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) { p.track(m, t, r) })
 			}
 			if err := p.answer(ctx, m.PC, o); err != nil {
 				return err
@@ -235,7 +235,7 @@ func (p *player) learn(offer webrtc.SessionDescription, streams map[string]strin
 
 // track receives a track to its end. pion calls it on a goroutine of its own,
 // with the first packet waiting in t.
-func (p *player) track(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
+func (p *player) track(m *track.Connection, t *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
 	s := p.enter(t, r)
 	if s == nil {
 		return
@@ -246,7 +246,7 @@ func (p *player) track(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
 		track.Reports(r, s)
 	})
 	defer p.catch()
-	track.Packets(t, r, s)
+	m.Packets(t, r, s)
 }
 
 // enter finds a track's slot and counts the track, or returns nil.

@@ -34,6 +34,7 @@ type Source struct {
 // Connection is a peer connection whose fate somebody waits for.
 type Connection struct {
 	PC      *webrtc.PeerConnection
+	engine  *peer.Engine
 	release func() // what it stands on
 	changed chan struct{}
 }
@@ -64,7 +65,7 @@ func newConnection(engine *peer.Engine, release func()) (*Connection, error) {
 		release()
 		return nil, err
 	}
-	m := &Connection{PC: pc, release: release, changed: make(chan struct{}, 1)}
+	m := &Connection{PC: pc, engine: engine, release: release, changed: make(chan struct{}, 1)}
 	// The states are told in any order, so only that there is news counts.
 	pc.OnConnectionStateChange(func(webrtc.PeerConnectionState) {
 		select {

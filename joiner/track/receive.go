@@ -63,8 +63,8 @@ type reader interface {
 }
 
 // Packets reads a track to its end, on the caller's goroutine.
-func Packets(t *webrtc.TrackRemote, r *webrtc.RTPReceiver, to *Slot) {
-	receivePackets(t, formatOf(r), to)
+func (c *Connection) Packets(t *webrtc.TrackRemote, r *webrtc.RTPReceiver, to *Slot) {
+	receivePackets(t, formatOf(r), c.engine.Arrival, to)
 }
 
 // format is what was negotiated for a track.
@@ -89,7 +89,7 @@ func formatOf(r *webrtc.RTPReceiver) (f format) {
 }
 
 // receivePackets is the hot path: one buffer and one packet are used for all.
-func receivePackets(track reader, f format, to *Slot) {
+func receivePackets(track reader, f format, arrival func(ssrc uint32, seq uint16) time.Time, to *Slot) {
 	buffer := make([]byte, MaxPacket)
 	var p rtp.Packet
 	for {
@@ -97,7 +97,6 @@ func receivePackets(track reader, f format, to *Slot) {
 		if err != nil && n == 0 {
 			return
 		}
-		at := time.Now()
 		if err != nil || p.Unmarshal(buffer[:n]) != nil {
 			continue // a payload type that was not negotiated, or no RTP
 		}
@@ -107,7 +106,7 @@ func receivePackets(track reader, f format, to *Slot) {
 		case p.PayloadType == joiner.Red:
 			p.PayloadType = peer.PayloadType // it is Opus, by another number
 		}
-		to.packet(&p, level(&p, f.level), at)
+		to.packet(&p, level(&p, f.level), arrival(p.SSRC, p.SequenceNumber))
 	}
 }
 

@@ -60,6 +60,8 @@ func marshal(t testing.TB, p *rtp.Packet) []byte {
 	return b
 }
 
+func now(uint32, uint16) time.Time { return time.Now() }
+
 func leveled(t testing.TB, level byte) []byte {
 	p := &rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: 111, SequenceNumber: 7, SSRC: 1}, Payload: make([]byte, 80)}
 	if err := p.SetExtension(3, []byte{level}); err != nil {
@@ -78,7 +80,7 @@ func TestReceivePackets(t *testing.T) {
 		left:    5,
 	}
 	c := &counter{levels: make([]uint8, 0, 5)}
-	receivePackets(track, format{level: 3}, &Slot{receiver: c})
+	receivePackets(track, format{level: 3}, now, &Slot{receiver: c})
 	if c.packets != 3 || c.levels[0] != 42 || c.levels[1] != playout.NoLevel || c.levels[2] != 127 {
 		t.Errorf("%d packets, levels %v", c.packets, c.levels)
 	}
@@ -89,8 +91,8 @@ func TestReceivePacketsAllocatesNothing(t *testing.T) {
 	c := &counter{}
 	s := &Slot{receiver: c}
 	// A call allocates its buffers once, however many packets it reads.
-	few := testing.AllocsPerRun(20, func() { track.left = 10; receivePackets(track, format{level: 3}, s) })
-	many := testing.AllocsPerRun(20, func() { track.left = 10000; receivePackets(track, format{level: 3}, s) })
+	few := testing.AllocsPerRun(20, func() { track.left = 10; receivePackets(track, format{level: 3}, now, s) })
+	many := testing.AllocsPerRun(20, func() { track.left = 10000; receivePackets(track, format{level: 3}, now, s) })
 	if many > few {
 		t.Errorf("%v allocations for 10 packets, %v for 10000", few, many)
 	}
@@ -104,7 +106,7 @@ func BenchmarkReceivePackets(b *testing.B) {
 	s := &Slot{receiver: &counter{}}
 	b.ReportAllocs()
 	b.ResetTimer()
-	receivePackets(track, format{level: 3}, s)
+	receivePackets(track, format{level: 3}, now, s)
 }
 
 func TestReceiveReports(t *testing.T) {

@@ -84,9 +84,10 @@ type Config struct {
 // Engine makes peer connections that share a configuration and, if it has one,
 // a UDP socket. It is safe for concurrent use.
 type Engine struct {
-	api  *webrtc.API
-	mux  *ice.UDPMuxDefault
-	conn *sharedConn
+	api     *webrtc.API
+	mux     *ice.UDPMuxDefault
+	conn    *sharedConn
+	sockets *udp.Group
 
 	mu          sync.Mutex
 	certificate *webrtc.Certificate
@@ -104,7 +105,7 @@ func New(c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{}
+	e := &Engine{sockets: c.Sockets}
 	logs := loggers{log: c.Log}
 	var s webrtc.SettingEngine
 	s.LoggerFactory = logs
@@ -162,6 +163,18 @@ func (e *Engine) NewPeerConnection() (*webrtc.PeerConnection, error) {
 		return nil, fmt.Errorf("new peer connection: %w", err)
 	}
 	return pc, nil
+}
+
+// Arrival is when an RTP packet that has just been read came to the machine: it
+// may have waited for its turn since, see [udp.Group]. Where that is not known
+// it is now.
+func (e *Engine) Arrival(ssrc uint32, seq uint16) time.Time {
+	if e.sockets != nil {
+		if at, ok := e.sockets.Arrival(ssrc, seq); ok {
+			return at
+		}
+	}
+	return time.Now()
 }
 
 // Close stops reading the shared socket, which stays open. Connections still

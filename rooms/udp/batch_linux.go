@@ -21,6 +21,8 @@ type packets struct {
 	names   []unix.RawSockaddrInet6 // the longer of the two kinds
 	buffers []byte
 	size    int // of one buffer
+	// controls is room for the kernel's stamps, by the word.
+	controls []byte
 
 	head, count int
 }
@@ -39,6 +41,8 @@ func newPackets(count, size int) *packets {
 		names:   make([]unix.RawSockaddrInet6, count),
 		buffers: make([]byte, count*size),
 		size:    size,
+
+		controls: make([]byte, count*stampSpace),
 	}
 	for i := range p.headers {
 		h := &p.headers[i]
@@ -47,6 +51,7 @@ func newPackets(count, size int) *packets {
 		h.Iov = &p.vectors[i]
 		h.SetIovlen(1)
 		h.Name = (*byte)(unsafe.Pointer(&p.names[i]))
+		h.Control = &p.controls[i*stampSpace]
 	}
 	return p
 }
@@ -63,6 +68,7 @@ func (p *packets) receive(fd uintptr) syscall.Errno {
 	p.head, p.count = 0, 0
 	for i := range p.headers {
 		p.headers[i].Namelen = uint32(unsafe.Sizeof(p.names[i]))
+		p.headers[i].SetControllen(stampSpace)
 	}
 	for {
 		n, _, errno := syscall.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&p.headers[0])), uintptr(len(p.headers)), unix.MSG_DONTWAIT, 0, 0)
@@ -81,9 +87,12 @@ func (p *packets) receive(fd uintptr) syscall.Errno {
 func (p *packets) pop(dst []byte) (int, netip.AddrPort) {
 	i := p.head
 	p.head++
+	return copy(dst, p.packet(i)), addrPort(&p.names[i])
+}
+
+func (p *packets) packet(i int) []byte {
 	start := i * p.size
-	n := copy(dst, p.buffers[start:start+int(p.headers[i].length)])
-	return n, addrPort(&p.names[i])
+	return p.buffers[start : start+int(p.headers[i].length)]
 }
 
 // addrPort reads a socket address. IPv4 comes as IPv4 from any socket.

@@ -24,7 +24,8 @@ const (
 // readers, each of whom takes all there is with one recvmmsg. A socket that
 // gets nothing costs nothing, and a hundred sockets with one packet each cost
 // one wakeup of the process. While nobody listens now, see [Group.Audience], it
-// looks at every third tick only: a reader's wakeup then brings more packets.
+// looks at every eighth tick only: a reader's wakeup then brings more packets.
+// When they came is not lost by that: the kernel stamps them, and Arrival tells.
 //
 // The Go runtime does not know the sockets. If it did, it would wake a thread
 // for each packet that arrives, whether somebody waits for it or not.
@@ -34,6 +35,8 @@ type Group struct {
 	done  chan struct{}
 
 	audience atomic.Int32
+	opened   atomic.Int64 // when the last socket was, after arrivals.start
+	arrivals *arrivals
 
 	mu      sync.Mutex
 	sockets map[int32]*Socket
@@ -56,7 +59,10 @@ func NewGroup() (*Group, error) {
 		_ = unix.Close(epoll)
 		return nil, fmt.Errorf("watch UDP sockets: %w", err)
 	}
-	g := &Group{epoll: epoll, bell: bell, done: make(chan struct{}), sockets: make(map[int32]*Socket)}
+	g := &Group{
+		epoll: epoll, bell: bell, done: make(chan struct{}), sockets: make(map[int32]*Socket),
+		arrivals: &arrivals{start: time.Now()},
+	}
 	go g.watch()
 	return g, nil
 }
@@ -80,20 +86,41 @@ func (g *Group) Listen(network string, addr *net.UDPAddr) (*Socket, error) {
 		return nil, fmt.Errorf("listen on UDP %v: %w", addr, err)
 	}
 	g.sockets[int32(s.fd)] = s
+	g.opened.Store(int64(time.Since(g.arrivals.start)))
 	return s, nil
 }
 
 // Audience adds n to those who listen to what the sockets bring as it comes.
 func (g *Group) Audience(n int) { g.audience.Add(int32(n)) }
 
-// tick is how long to wait before looking again. Three ticks are no part of the
-// 20 ms from packet to packet, so that of each stream some packets are still
-// seen at once, by which its clock is told.
+// Arrival is when an RTP packet came to the machine, as exactly as the kernel
+// knows it; false if it came long ago or never.
+func (g *Group) Arrival(ssrc uint32, seq uint16) (time.Time, bool) { return g.arrivals.of(ssrc, seq) }
+
+// note remembers when the packets that were just received came.
+func (g *Group) note(p *packets) {
+	now := time.Now()
+	for i := p.head; i < p.count; i++ {
+		if stamp, ok := p.stamp(i); ok {
+			g.arrivals.note(p.packet(i), stamp, now)
+		}
+	}
+}
+
+const (
+	// lazyTicks go by between two looks while nobody listens now.
+	lazyTicks = 8
+	// handshake is how long a new socket is looked at on every tick: what is
+	// said there at first is waited for at both ends.
+	handshake = 3 * time.Second
+)
+
+// tick is how long to wait before looking again.
 func (g *Group) tick() time.Duration {
-	if g.audience.Load() > 0 {
+	if g.audience.Load() > 0 || time.Since(g.arrivals.start)-time.Duration(g.opened.Load()) < handshake {
 		return Tick
 	}
-	return 3 * Tick
+	return lazyTicks * Tick
 }
 
 // Close closes the sockets that are still open and waits for the goroutine.

@@ -223,10 +223,15 @@ func TestGroupRefusesWhatCannotBeSent(t *testing.T) {
 	}
 }
 
-// Who listens now waits for one tick, a recorder alone for three.
+// Who listens now waits for one tick, a recorder alone for eight once its
+// connections stand.
 func TestGroupHurriesForListeners(t *testing.T) {
 	g := group(t)
-	if g.tick() != 3*Tick {
+	if g.tick() != Tick {
+		t.Errorf("while connections are made the tick is %v", g.tick())
+	}
+	g.opened.Store(int64(-handshake))
+	if g.tick() != lazyTicks*Tick {
 		t.Errorf("without listeners the tick is %v", g.tick())
 	}
 	g.Audience(1)
@@ -236,7 +241,80 @@ func TestGroupHurriesForListeners(t *testing.T) {
 		t.Errorf("with a listener the tick is %v", g.tick())
 	}
 	g.Audience(-1)
-	if g.tick() != 3*Tick {
+	if g.tick() != lazyTicks*Tick {
 		t.Errorf("after the last listener the tick is %v", g.tick())
+	}
+	socket(t, g, "udp4", "127.0.0.1")
+	if g.tick() != Tick {
+		t.Errorf("with a new socket the tick is %v", g.tick())
+	}
+}
+
+func rtpHeader(pt byte, ssrc uint32, seq uint16) []byte {
+	b := make([]byte, 12, 100)
+	b[0], b[1] = 0x80, pt
+	binary.BigEndian.PutUint16(b[2:], seq)
+	binary.BigEndian.PutUint32(b[8:], ssrc)
+	return b
+}
+
+// A packet came when the kernel got it, however late it is read.
+func TestGroupKnowsWhenPacketsCame(t *testing.T) {
+	g := group(t)
+	a, b := socket(t, g, "udp4", "127.0.0.1"), socket(t, g, "udp4", "127.0.0.1")
+	to := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), portOf(b))
+	const count, ssrc = 3 * groupBatch, 0xdeadbeef
+	var sent [count][2]time.Time // before and after
+	for i := range count {
+		sent[i][0] = time.Now()
+		_, err := a.WriteToAddrPort(rtpHeader(111, ssrc, uint16(65500+i)), to)
+		check(t, err)
+		sent[i][1] = time.Now()
+		<-time.After(time.Millisecond)
+	}
+	<-time.After(50 * time.Millisecond)
+	buf := make([]byte, 2000)
+	for i := range count {
+		if _, _, err := b.ReadFromAddrPort(buf); err != nil {
+			t.Fatal(err)
+		}
+		at, ok := g.Arrival(ssrc, uint16(65500+i))
+		const clocks = time.Millisecond // the two clocks are not read at once
+		if !ok || at.Before(sent[i][0].Add(-clocks)) || at.After(sent[i][1].Add(clocks)) {
+			t.Errorf("packet %d came at %v (%v), it was sent from %v to %v", i, at, ok, sent[i][0], sent[i][1])
+		}
+	}
+	if _, ok := g.Arrival(ssrc, 1); !ok {
+		t.Error("sequence numbers do not wrap")
+	}
+	if at, ok := g.Arrival(ssrc+1, 1); ok {
+		t.Errorf("another stream's packet came at %v", at)
+	}
+}
+
+// What is no RTP, and what was stamped by a clock that somebody set, has no
+// arrival.
+func TestArrivalsAreOfRTP(t *testing.T) {
+	now := time.Now()
+	for name, c := range map[string]struct {
+		packet []byte
+		age    time.Duration
+		want   bool
+	}{
+		"RTP":              {rtpHeader(111, 1, 1), 10 * time.Millisecond, true},
+		"with a marker":    {rtpHeader(0x80|111, 1, 1), 0, true},
+		"RTCP":             {rtpHeader(200, 1, 1), 0, false},
+		"short":            {rtpHeader(111, 1, 1)[:11], 0, false},
+		"STUN":             {make([]byte, 20), 0, false},
+		"from the future":  {rtpHeader(111, 1, 1), -time.Microsecond, false},
+		"an hour ago":      {rtpHeader(111, 1, 1), time.Hour, false},
+		"two seconds late": {rtpHeader(111, 1, 1), 2 * time.Second, true},
+	} {
+		a := &arrivals{start: now.Add(-time.Minute)}
+		a.note(c.packet, now.Add(-c.age), now)
+		at, ok := a.of(1, 1)
+		if ok != c.want || ok && !at.Equal(now.Add(-c.age)) {
+			t.Errorf("%s: %v %v", name, now.Sub(at), ok)
+		}
 	}
 }

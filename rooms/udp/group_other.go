@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"time"
 )
 
 // Group is a number of UDP sockets; where there is no recvmmsg each of them is
@@ -28,6 +29,9 @@ func (g *Group) Listen(network string, addr *net.UDPAddr) (*Socket, error) {
 
 // Audience does nothing: nobody waits for a tick here.
 func (g *Group) Audience(int) {}
+
+// Arrival knows nothing: a packet came when it was read.
+func (g *Group) Arrival(uint32, uint16) (at time.Time, ok bool) { return at, false }
 
 // Close does nothing: sockets are closed by those who opened them.
 func (g *Group) Close() error { return nil }

@@ -62,6 +62,7 @@ func newSocket(g *Group, network string, addr *net.UDPAddr) (*Socket, error) {
 		s.fd, dupErr = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
 		domain, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DOMAIN)
 		s.ip6 = err == nil && domain == unix.AF_INET6
+		stampPackets(int(fd))
 	})
 	if err = errors.Join(err, dupErr); err != nil {
 		return nil, err
@@ -106,6 +107,7 @@ func (s *Socket) fill() (got bool, err error) {
 	}
 	errno, err := s.receive()
 	if err == nil && errno == 0 {
+		s.group.note(s.packets)
 		return true, nil
 	}
 	s.group.giveBack(s.packets)
