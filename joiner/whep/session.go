@@ -175,7 +175,7 @@ func (e *session) play(to *track.Slot, fail func(error)) error {
 			track.Reports(r, to)
 		}()
 		defer catch()
-		track.Packets(t, r, to)
+		e.conn.Packets(t, r, to)
 	})
 	_, err := e.conn.PC.AddTransceiverFromKind(webrtc.RTPCodecTypeAudio, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly})
 	if err != nil {
