@@ -138,6 +138,14 @@ func (s *stage) enter(id, user string, ssrc uint32) {
 	}
 }
 
+// reconnect lets a publisher come back by a connection of its own: to those who
+// are in the room it is the same stream with packets of another SSRC.
+func (s *stage) reconnect(id string, ssrc uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.players[id].ssrc = ssrc
+}
+
 func (s *stage) leave(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

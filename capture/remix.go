@@ -98,6 +98,7 @@ type stay struct {
 	left   int64 // sample at which the stream left, -1 if it did not
 	file   *streamFile
 	deep   *playout.Deep // once it plays
+	lines  uint32        // how often what was before did not go on
 	row    int           // the next packet's
 	packet int           // within the row
 	pos    int64         // where it belongs
@@ -225,6 +226,10 @@ func (r *remix) read(name string) ([]byte, error) {
 	return io.ReadAll(f)
 }
 
+// stray is by how much timestamps jump where nothing goes on, so that nothing
+// is taken to.
+const stray = 1 << 26
+
 // feed gives the stay's Deep what has arrived by the time the frame is
 // rendered: everything is in time, and nothing more than the usual depth ahead.
 func (s *stay) feed(m *mixer.Mixer, frame int64) error {
@@ -238,6 +243,7 @@ func (s *stay) feed(m *mixer.Mixer, frame int64) error {
 		case s.packet == 0:
 			s.pos = row.Pos
 		}
+		fresh := row.Fresh && s.packet == 0 && s.deep != nil
 		if s.pos >= s.file.end { // what was in hand when the recording ended
 			s.row = len(s.rows)
 			break
@@ -252,12 +258,15 @@ func (s *stay) feed(m *mixer.Mixer, frame int64) error {
 		if s.deep == nil {
 			s.play(m, frame)
 		}
+		if fresh {
+			s.lines++
+		}
 		at := pcm.Duration(s.pos)
 		if pcm.Samples(at) < s.pos {
 			at++ // rounding must not let it come before its time
 		}
 		s.deep.Push(&playout.Packet{
-			At: at, SSRC: s.num + 1, PT: 111, Seq: row.Seq + uint16(s.packet), Timestamp: uint32(s.pos), Level: playout.NoLevel, Payload: payload,
+			At: at, SSRC: 1 + s.lines, PT: 111, Seq: row.Seq + uint16(s.packet), Timestamp: uint32(s.pos) + s.lines*stray, Level: playout.NoLevel, Payload: payload,
 		})
 		s.packet++
 		s.pos += samples

@@ -11,6 +11,7 @@ type row struct {
 	Seq     uint16 `json:"seq"` // its RTP sequence number
 	Packets int    `json:"packets"`
 	Quiet   bool   `json:"quiet,omitempty"` // the sender had nothing to say: DTX
+	Fresh   bool   `json:"fresh,omitempty"` // no audio before it goes on in it
 
 	End int64 `json:"end"` // sample behind the last packet
 }
@@ -25,7 +26,7 @@ type placedRow struct {
 func quiet(p playout.Placed) bool { return len(p.Payload) <= 2 }
 
 func (r *row) goesOn(p playout.Placed) bool {
-	return r.Packets > 0 && p.Pos == r.End && p.Seq == r.Seq+uint16(r.Packets) && quiet(p) == r.Quiet
+	return r.Packets > 0 && !p.Fresh && p.Pos == r.End && p.Seq == r.Seq+uint16(r.Packets) && quiet(p) == r.Quiet
 }
 
 func (r *row) add(p playout.Placed) {

@@ -87,7 +87,7 @@ func (s *stream) placed(p playout.Placed) {
 	}
 	if !s.row.goesOn(p) {
 		s.endRow()
-		s.row = row{Pos: p.Pos, Seq: p.Seq, Quiet: quiet(p)}
+		s.row = row{Pos: p.Pos, Seq: p.Seq, Quiet: quiet(p), Fresh: p.Fresh}
 	}
 	s.row.add(p)
 }

@@ -53,6 +53,7 @@ type Deep struct {
 	seq    int64     // its number
 	length int64     // its samples
 	quiet  bool      // it was DTX
+	fresh  bool      // the next packet that is placed is the first of its line
 	gap    gap
 
 	book    book

@@ -35,6 +35,7 @@ type Placed struct {
 	Seq     uint16 // as in Packet
 	Payload []byte // the Opus packet; valid during the call only
 	Level   uint8  // as in Packet
+	Fresh   bool   // nothing before it goes on in it: another sender's, or another life's
 }
 
 // Class says what became of an instant of a stream. Every sample between a

@@ -328,6 +328,7 @@ func (d *Deep) play(e *epoch, p *entry, pos int64, render bool) {
 	if d.line != e.line {
 		if d.line != nil {
 			d.voice.reset()
+			d.fresh = true
 		}
 		d.line, d.seq = e.line, p.seq-1
 	}
@@ -341,7 +342,8 @@ func (d *Deep) play(e *epoch, p *entry, pos int64, render bool) {
 	length, err := opus.Duration(p.payload)
 	if err == nil && !d.hidden(pos) && d.placed != nil {
 		if at, ok := d.files.put(d.line, p, pos, length); ok {
-			d.placed(Placed{Pos: at, Samples: length, Seq: uint16(p.seq), Payload: p.payload, Level: p.level})
+			d.placed(Placed{Pos: at, Samples: length, Seq: uint16(p.seq), Payload: p.payload, Level: p.level, Fresh: d.fresh})
+			d.fresh = false
 		}
 	}
 	if p.quiet() {

@@ -9,8 +9,8 @@ import (
 )
 
 // snapshotVersion is the first byte of a snapshot. Version 1 knew no redundancy,
-// version 2 no announcement.
-const snapshotVersion = 3
+// version 2 no announcement, version 3 not that a line is fresh.
+const snapshotVersion = 4
 
 // errSnapshot tells that bytes are no whole snapshot of this version.
 var errSnapshot = errors.New("malformed snapshot")
@@ -176,6 +176,9 @@ func (d *Deep) visit(c *codec) {
 	pick(c, lines, &d.files.line)
 	c.flag(&d.spurt)
 	c.flag(&d.quiet)
+	if c.version > 3 {
+		c.flag(&d.fresh)
+	}
 	number(c, &d.media)
 	number(c, &d.seq)
 	number(c, &d.length)
