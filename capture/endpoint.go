@@ -2,6 +2,7 @@ package capture
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"mixdown/joiner"
@@ -97,6 +98,22 @@ func nameTargets(entries []RepublishSpec) {
 		}
 		entries[i].StreamID = name
 	}
+}
+
+// AbsentStream is a stream that was asked for and is not there.
+type AbsentStream struct {
+	StreamID string `json:"streamID"`
+	Reason   string `json:"reason" doc:"What its server said last."`
+}
+
+// missing lists the streams that are not there.
+func (r *room) missing() (all []AbsentStream) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(r.absent)) {
+		all = append(all, AbsentStream{id, r.absent[id]})
+	}
+	return all
 }
 
 // RepublishStatus is how a stream that carries the mix fares.

@@ -134,7 +134,7 @@ func assemble(env *Config, s saved) *Capture {
 	if env.Audience != nil {
 		c.live.audience = env.Audience
 	}
-	c.room = &room{c: c, active: map[string]*receiver{}, confirmed: map[string]bool{}, declined: map[string]joiner.Stream{}}
+	c.room = &room{c: c, active: map[string]*receiver{}, confirmed: map[string]bool{}, declined: map[string]joiner.Stream{}, absent: map[string]string{}}
 	return c
 }
 

@@ -22,6 +22,7 @@ type room struct {
 	active    map[string]*receiver
 	confirmed map[string]bool // named since the link was lost
 	declined  map[string]joiner.Stream
+	absent    map[string]string // streams that were asked for and are not there: why
 
 	heard atomic.Bool // a packet has come
 }
@@ -49,6 +50,10 @@ func (r *room) Event(e joiner.Event) {
 		r.c.inbox.event(kindUserEnd, 0, at, userRecord{e.User})
 	case joiner.SoundLevels:
 		r.levels(e.Levels, at)
+	case joiner.StreamAbsent:
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.absent[e.StreamID] = e.Reason
 	case joiner.StreamRemoved:
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -71,6 +76,7 @@ func (r *room) state(e joiner.StateChanged, at time.Duration) {
 	} else {
 		clear(r.confirmed)
 		clear(r.declined) // they are offered again
+		clear(r.absent)   // likewise
 	}
 	r.mu.Unlock()
 	if up {
@@ -113,6 +119,7 @@ func (r *room) Stream(s joiner.Stream) joiner.Receiver {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.confirmed[s.ID] = true
+	delete(r.absent, s.ID)
 	if rec := r.active[s.ID]; rec != nil {
 		if rec.stream.User.ID == s.User.ID {
 			return rec

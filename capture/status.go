@@ -23,6 +23,7 @@ type Status struct {
 	Pauses    []Pause           `json:"pauses" doc:"What is paused now."`
 	Users     []storage.User    `json:"users"`
 	Streams   []StreamStatus    `json:"streams"`
+	Absent    []AbsentStream    `json:"absent,omitempty" doc:"Of room.streams: those that are not there, and why."`
 	Outputs   []OutputStatus    `json:"outputs"`
 	Live      LiveStatus        `json:"live"`
 	Sealed    *storage.SealMark `json:"sealed,omitempty" doc:"When the recording was sealed, and the head of its chain."`
@@ -82,12 +83,13 @@ func (c *Capture) Label(name string) string { return c.settings.Load().Labels[na
 
 // Status is the capture as it was at the last batch, with its present state.
 func (c *Capture) Status() Status {
-	troubles := append(c.settings.Load().full(), c.away()...)
+	troubles, absent := append(c.settings.Load().full(), c.away()...), c.room.missing()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.mu.status
 	s.State, s.Reason, s.Since, s.Trouble = c.mu.state, c.mu.reason, storage.At(c.mu.since), c.mu.trouble
 	if !s.State.Ended() {
+		s.Absent = absent
 		s.Trouble = strings.TrimPrefix(strings.Join(append([]string{s.Trouble}, troubles...), "; "), "; ")
 	}
 	s.Listening = c.watchdog.status

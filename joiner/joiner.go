@@ -112,7 +112,7 @@ type SenderReport struct {
 }
 
 // Event is one of [StateChanged], [UserAdded], [UserRemoved], [StreamRemoved],
-// [StreamChanged], [SoundLevels].
+// [StreamChanged], [StreamAbsent], [SoundLevels].
 type Event interface{ event() }
 
 type (
@@ -133,6 +133,8 @@ type (
 	}
 	// StreamChanged tells a stream's new extra info.
 	StreamChanged struct{ Stream Stream }
+	// StreamAbsent tells that a stream of Login.Streams is not there, and why.
+	StreamAbsent struct{ StreamID, Reason string }
 	// SoundLevels tells how loud the room service itself hears the streams,
 	// in dBov, -127 to 0, about once a second. Not every system tells it.
 	SoundLevels struct{ Levels map[string]int }
@@ -143,6 +145,7 @@ func (UserAdded) event()     {}
 func (UserRemoved) event()   {}
 func (StreamRemoved) event() {}
 func (StreamChanged) event() {}
+func (StreamAbsent) event()  {}
 func (SoundLevels) event()   {}
 
 // State is the state of a login as the tutorial names it.

@@ -92,22 +92,23 @@ func (s *Service) closeWHEP(w *whepSession) {
 }
 
 func (s *Service) serveWHEPSession(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodDelete {
-		methodNotAllowed(w, "OPTIONS, DELETE")
-		return
-	}
-	found := false
+	found, remove := false, r.Method == http.MethodDelete
 	s.update(func() {
 		session := s.wheps[r.PathValue("session")]
 		if session == nil || session.stream.id != r.PathValue("streamID") || session.roomID != r.PathValue("roomID") {
 			return
 		}
 		found = true
-		s.closeWHEP(session)
+		if remove {
+			s.closeWHEP(session)
+		}
 	})
-	if !found {
+	switch {
+	case !found: // whatever the method: a client may want to know no more
 		refuse(w, http.StatusNotFound, fault(signal.CodePlayNoSuchStream, "there is no such session"))
-		return
+	case !remove:
+		methodNotAllowed(w, "OPTIONS, DELETE")
+	default:
+		w.WriteHeader(http.StatusOK)
 	}
-	w.WriteHeader(http.StatusOK)
 }

@@ -230,25 +230,26 @@ func (s *Service) leaveIfIdle(l *login) {
 }
 
 func (s *Service) serveWHIPSession(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodDelete {
-		// RFC 9725, section 4.3: a server with neither trickle ICE nor ICE
-		// restart, which ICE-lite does not need, refuses PATCH.
-		methodNotAllowed(w, "OPTIONS, DELETE")
-		return
-	}
-	found := false
+	found, remove := false, r.Method == http.MethodDelete
 	s.update(func() {
 		session := s.whips[r.PathValue("session")]
 		if session == nil || session.stream.id != r.PathValue("streamID") || session.owner.room.id != r.PathValue("roomID") {
 			return
 		}
 		found = true
-		s.deleteStreams(session.owner.room, signal.DeletedByUser, session.stream)
-		s.leaveIfIdle(session.owner)
+		if remove {
+			s.deleteStreams(session.owner.room, signal.DeletedByUser, session.stream)
+			s.leaveIfIdle(session.owner)
+		}
 	})
-	if !found {
+	switch {
+	case !found:
 		refuse(w, http.StatusNotFound, fault(signal.CodeNotPublishing, "there is no such session"))
-		return
+	case !remove:
+		// RFC 9725, section 4.3: a server with neither trickle ICE nor ICE
+		// restart, which ICE-lite does not need, refuses PATCH.
+		methodNotAllowed(w, "OPTIONS, DELETE")
+	default:
+		w.WriteHeader(http.StatusOK)
 	}
-	w.WriteHeader(http.StatusOK)
 }

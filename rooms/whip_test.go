@@ -80,11 +80,17 @@ func TestWHIP(t *testing.T) {
 		if r := w.send("DELETE", strings.Replace(location, "/s/", "/t/", 1), "", ""); r.status != 404 {
 			t.Errorf("DELETE of another stream's session: %+v", r)
 		}
+		if r := w.send("HEAD", location, "", ""); r.status != 405 {
+			t.Errorf("HEAD: %+v", r)
+		}
 		if r := w.send("DELETE", location, "", ""); r.status != 200 {
 			t.Errorf("DELETE: %+v", r)
 		}
 		if r := w.send("DELETE", location, "", ""); r.status != 404 {
 			t.Errorf("second DELETE: %+v", r)
+		}
+		if r := w.send("HEAD", location, "", ""); r.status != 404 {
+			t.Errorf("HEAD of a session that is gone: %+v", r)
 		}
 		a.streams("r DELETE s/obs [{1}]")
 		a.userNews("r DELETE obs")
@@ -142,14 +148,14 @@ func TestWHIPRefusals(t *testing.T) {
 			"too long":      {"POST", "/whip/r/s", good, strings.Repeat("x", 65537), nil, 413, signal.CodeInvalidRequest},
 			"taken":         {"POST", "/whip/r/taken", good, w.offer(), nil, 409, signal.CodeDuplicateStream},
 			"GET":           {"GET", "/whip/r/s", good, "", nil, 405, signal.CodeMethodNotFound},
-			"PATCH":         {"PATCH", "/whip/r/s/x", good, "", nil, 405, signal.CodeMethodNotFound},
+			"PATCH":         {"PATCH", "/whip/r/s/x", good, "", nil, 404, signal.CodeNotPublishing},
 			"no session":    {"DELETE", "/whip/r/s/x", good, "", nil, 404, signal.CodeNotPublishing},
 			"WHEP stream":   {"POST", "/whep/r/s", good, w.offer(), nil, 404, signal.CodePlayNoSuchStream},
 			"WHEP room":     {"POST", "/whep/q/taken", good, w.offer(), nil, 404, signal.CodePlayNoSuchStream},
 			"WHEP SDP":      {"POST", "/whep/r/taken", good, "v=0", nil, 400, signal.CodePlayBadSDP},
 			"WHEP no SDP":   {"POST", "/whep/r/taken", good, "", nil, 400, signal.CodePlayBadSDP},
 			"WHEP token":    {"POST", "/whep/r/taken", w.token("obs", noLogin), w.offer(), nil, 401, signal.CodeTokenAuthFailed},
-			"WHEP PATCH":    {"PATCH", "/whep/r/taken/x", good, "", nil, 405, signal.CodeMethodNotFound},
+			"WHEP PATCH":    {"PATCH", "/whep/r/taken/x", good, "", nil, 404, signal.CodePlayNoSuchStream},
 			"WHEP session":  {"DELETE", "/whep/r/taken/x", good, "", nil, 404, signal.CodePlayNoSuchStream},
 		} {
 			r := w.send(x.method, x.path, x.bearer, x.body, x.header...)

@@ -70,6 +70,7 @@ func push(t *testing.T, s *whep.System, to joiner.Endpoint) (pub *joiner.Publica
 // packet at its time; a stream that is not there yet is waited for, and a server
 // that is killed and comes back is found again by both sides.
 func TestMediaMTX(t *testing.T) {
+	t.Parallel()
 	server := mediamtxtest.New(t)
 	system := real(t, "127.0.0.1")
 	login := joiner.Login{RoomID: "stage", UserID: "recorder", Streams: []joiner.Endpoint{
@@ -123,6 +124,7 @@ func TestMediaMTX(t *testing.T) {
 // TestMediaMTXRefuses: what a server has against a publisher is told, without
 // the token, and tried again.
 func TestMediaMTXRefuses(t *testing.T) {
+	t.Parallel()
 	server := mediamtxtest.New(t)
 	const wrong = "publisher:wrong-token-canary"
 	pub, _ := push(t, real(t, "127.0.0.1"), joiner.Endpoint{StreamID: "camera", URL: server.WHIP("camera"), Token: wrong})

@@ -21,9 +21,10 @@ var _ joiner.Pusher = (*System)(nil)
 // 15 s: a token that is refused now may be a server that is set up wrong now.
 func (s *System) Push(ctx context.Context, to joiner.Endpoint, pub *joiner.Publication) {
 	log := s.log.With("stream", to.StreamID)
+	var former *resource // the server may believe that it is still served
 	for attempt := 0; ; attempt++ {
 		began := time.Now()
-		err := s.publish(ctx, to, pub)
+		err := s.publish(ctx, to, pub, &former)
 		if ctx.Err() != nil {
 			pub.Detach(nil)
 			return
@@ -68,14 +69,22 @@ func retryAfter(err error) time.Duration {
 	return 0
 }
 
-// publish serves one session and returns why it ended.
-func (s *System) publish(ctx context.Context, to joiner.Endpoint, pub *joiner.Publication) error {
+// publish serves one session and returns why it ended. A former one that the
+// server was not told the end of is ended first: it would be in the way.
+func (s *System) publish(ctx context.Context, to joiner.Endpoint, pub *joiner.Publication, former **resource) error {
 	e, err := s.open()
 	if err != nil {
 		return err
 	}
-	defer e.close()
+	defer func() {
+		if !e.close() {
+			*former = e.at
+		}
+	}()
 	defer pub.Detach(nil)
+	if (*former).delete() {
+		*former = nil
+	}
 	out := track.NewLocal(pub.StreamID())
 	transceiver, err := e.conn.PC.AddTransceiverFromTrack(out, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
 	if err != nil {

@@ -184,19 +184,20 @@ func refusalOf(host string, response *http.Response, body []byte, token string) 
 	return r
 }
 
-// delete ends the session at the server; what does not answer is left alone.
-func (r *resource) delete() {
+// delete ends the session at the server, and says whether it answered.
+func (r *resource) delete() bool {
 	if r == nil || r.url == nil {
-		return
+		return true
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), deleteTimeout)
 	defer cancel()
 	response, err := r.c.do(ctx, http.MethodDelete, r.url, r.token, "")
 	if err != nil {
 		r.c.log.Debug("delete session", "err", err)
-		return
+		return false
 	}
 	_ = response.Body.Close()
+	return true
 }
 
 // status asks for the session without getting it: 0 if there is no answer. A

@@ -144,14 +144,16 @@ func (e *session) tend(ctx context.Context, heard *atomic.Int64) error {
 	}
 }
 
-// close takes the session down on both sides, in two seconds at most.
-func (e *session) close() {
+// close takes the session down on both sides, in two seconds at most. It says
+// whether the server knows that it is over.
+func (e *session) close() (told bool) {
 	e.mu.Lock()
 	e.closed = true
 	e.mu.Unlock()
-	e.at.delete()
+	told = e.at.delete()
 	e.conn.Close(e.s.log)
 	e.tasks.Wait()
+	return told
 }
 
 // play leads what arrives to a slot. A receiver's panic is given to fail.

@@ -107,6 +107,7 @@ func (s *stream) enter(now state, err error) {
 	c := s.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	news := s.state != now || s.err == nil || s.err.Error() != err.Error()
 	if s.state != now {
 		s.state, s.since = now, time.Now()
 	}
@@ -121,6 +122,9 @@ func (s *stream) enter(now state, err error) {
 		s.told = false
 		c.room.Event(joiner.StreamRemoved{StreamID: s.at.StreamID, Reason: err.Error()})
 		c.room.Event(joiner.UserRemoved{User: s.user()})
+	}
+	if news && !s.told {
+		c.room.Event(joiner.StreamAbsent{StreamID: s.at.StreamID, Reason: err.Error()})
 	}
 	select {
 	case c.changed <- struct{}{}:
@@ -150,6 +154,7 @@ func (s *stream) arrive() joiner.Receiver {
 	if s.state != live {
 		s.state, s.since = live, time.Now()
 	}
+	s.err = nil
 	if !s.told {
 		s.told = true
 		c.room.Event(joiner.UserAdded{User: s.user()})
