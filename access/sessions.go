@@ -7,17 +7,15 @@ import (
 	"time"
 )
 
-const (
-	// SessionTime is how long a browser's session lasts.
-	SessionTime = 12 * time.Hour
-	maxSessions = 10000
-)
+// SessionTime is how long a browser's session lasts.
+const SessionTime = 12 * time.Hour
 
 // Sessions let a browser read what it cannot ask for with a header: audio
 // elements and event streams. They live in memory and end with the process, with
 // their key, or after [SessionTime].
 type Sessions struct {
 	keys *Keys
+	most int
 	mu   sync.Mutex
 	all  map[[sha256.Size]byte]session
 }
@@ -27,9 +25,9 @@ type session struct {
 	ends time.Time
 }
 
-// NewSessions makes sessions of keys.
-func NewSessions(k *Keys) *Sessions {
-	return &Sessions{keys: k, all: map[[sha256.Size]byte]session{}}
+// NewSessions makes sessions of keys, as many at once as most says.
+func NewSessions(k *Keys, most int) *Sessions {
+	return &Sessions{keys: k, most: most, all: map[[sha256.Size]byte]session{}}
 }
 
 // Begin makes a session and returns its secret.
@@ -38,14 +36,14 @@ func (s *Sessions) Begin(who Principal) (secret string, ok bool) {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.all) >= maxSessions {
+	if len(s.all) >= s.most {
 		for sum, e := range s.all {
 			if now.After(e.ends) {
 				delete(s.all, sum)
 			}
 		}
 	}
-	if len(s.all) >= maxSessions {
+	if len(s.all) >= s.most {
 		return "", false
 	}
 	s.all[sha256.Sum256([]byte(secret))] = session{who, now.Add(SessionTime)}

@@ -59,6 +59,7 @@ type Config struct {
 	Metrics    *prometheus.Registry
 	Ready      func() error // why no captures should be started here
 	Keys       *access.Keys
+	Sessions   int  // that may be open at once
 	Secure     bool // pages are served over TLS
 	Version    string
 	Log        *slog.Logger
@@ -80,7 +81,7 @@ var hookProblems sync.Once
 // New returns the handler of /v1, /openapi.json, /healthz, /readyz and
 // /metrics.
 func New(c Config) http.Handler {
-	s := &server{Config: c, sessions: access.NewSessions(c.Keys), overviews: newOverviews()}
+	s := &server{Config: c, sessions: access.NewSessions(c.Keys, c.Sessions), overviews: newOverviews()}
 	hookProblems.Do(func() { huma.NewError = frameworkProblem })
 	mux := http.NewServeMux()
 	hc := huma.DefaultConfig("Mixdown", c.Version)
@@ -167,6 +168,9 @@ func (s *server) observe(next http.Handler) http.Handler {
 			newProblem(http.StatusInternalServerError, "internal", "internal error; the daemon's log says more").serve(w)
 		}()
 		next.ServeHTTP(w, r)
+		if rec, ok := w.(*recorder); ok && rec.status == http.StatusInternalServerError {
+			s.Log.Error("request failed", "method", r.Method, "path", r.URL.Path, "answer", string(rec.problem), "took", time.Since(start))
+		}
 	})
 }
 

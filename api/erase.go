@@ -45,12 +45,14 @@ func (s *server) erase(ctx context.Context, in *eraseInput) (*eraseOutput, error
 		return nil, newProblem(http.StatusConflict, "recording_not_encrypted", "%s", err)
 	case errors.Is(err, storage.ErrNotSealed):
 		return nil, newProblem(http.StatusConflict, "recording_not_sealed", "%s", err)
+	case errors.Is(err, storage.ErrNotDestroyed): // also if a lock is why: the certificate is written
+		return nil, newProblem(http.StatusServiceUnavailable, "erasure_incomplete", "%s", err)
 	case errors.Is(err, storage.ErrLocked):
 		return nil, newProblem(http.StatusConflict, "recording_locked", "%s", err)
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, newProblem(http.StatusNotFound, "stream_not_found", "%s", err)
-	case errors.Is(err, storage.ErrNotDestroyed):
-		return nil, newProblem(http.StatusServiceUnavailable, "erasure_incomplete", "%s", err)
+	case errors.Is(err, storage.ErrNotErased):
+		return nil, newProblem(http.StatusServiceUnavailable, "storage_unavailable", "%s", err)
 	case err != nil:
 		return nil, problemOf(err)
 	}

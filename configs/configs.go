@@ -71,6 +71,7 @@ type Limits struct {
 	Connections int `yaml:"connections"` // of HTTP, WebSockets included
 	Sockets     int `yaml:"sockets"`     // WebSockets of the room service
 	Rooms       int `yaml:"rooms"`       // open at once in the room service
+	Sessions    int `yaml:"sessions"`    // of browsers that are logged in to the pages
 }
 
 // Debug opens the process to who looks into it.
@@ -125,7 +126,7 @@ func Default() Config {
 		Data:     "./mixdown-data",
 		Log:      Log{Level: "info", Format: "text"},
 		Events:   Events{Keep: 168 * time.Hour, MaxMiB: 1024},
-		Limits:   Limits{Connections: 20000, Sockets: 10000, Rooms: 10000},
+		Limits:   Limits{Connections: 20000, Sockets: 10000, Rooms: 10000, Sessions: 10000},
 		Capacity: Capacity{CPU: 0.85, MaxCaptures: 5000},
 		Network:  Network{Allow: []string{}},
 
@@ -179,7 +180,7 @@ func (c Config) Validate() error {
 	if (c.App.ID == 0) != (c.App.Secret == "") {
 		bad("app", "id and secret go together")
 	}
-	for key, n := range map[string]int{"connections": c.Limits.Connections, "sockets": c.Limits.Sockets, "rooms": c.Limits.Rooms} {
+	for key, n := range map[string]int{"connections": c.Limits.Connections, "sockets": c.Limits.Sockets, "rooms": c.Limits.Rooms, "sessions": c.Limits.Sessions} {
 		if n < 1 {
 			bad("limits."+key, "must be at least 1, is %d", n)
 		}

@@ -24,6 +24,10 @@ var (
 	ErrInTheClear = errors.New("the recording is not encrypted: there is no key to destroy, and deleting its files would break its seal; dispose of the whole recording instead")
 	ErrNotSealed  = errors.New("the recording is not sealed yet")
 
+	// ErrNotErased says that a storage did not answer before the first key went.
+	// Erasing again does what is left.
+	ErrNotErased = errors.New("a storage does not answer, no key was destroyed: erase again")
+
 	// ErrNotDestroyed says that a key is still in a storage. Erasing again
 	// tries again.
 	ErrNotDestroyed = errors.New("a key is not destroyed yet: erase again")
@@ -90,7 +94,7 @@ func (e Erasure) read(ctx context.Context) (newest *SealedRecording, names []str
 			continue
 		}
 		if err != nil {
-			return nil, nil, fmt.Errorf("storage %s: %w", name, err)
+			return nil, nil, fmt.Errorf("storage %s: %w: %w", name, ErrNotErased, err)
 		}
 		names = append(names, name)
 		if newest == nil || len(r.texts) > len(newest.texts) {
@@ -143,7 +147,7 @@ func (e Erasure) choose(ctx context.Context, r *SealedRecording, places []string
 				return nil, fmt.Errorf("%s in storage %s, %s: %w", k.Path, name, l, ErrLocked)
 			}
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return nil, fmt.Errorf("storage %s: %w", name, err)
+				return nil, fmt.Errorf("storage %s: %w: %w", name, ErrNotErased, err)
 			}
 		}
 	}
@@ -171,7 +175,7 @@ func (e Erasure) write(ctx context.Context, r *SealedRecording, places []string)
 				err = PutBytes(ctx, e.Places[name], file+".sig", r.signatures[i])
 			}
 			if err != nil {
-				return fmt.Errorf("storage %s: %w", name, err)
+				return fmt.Errorf("storage %s: %w: %w", name, ErrNotErased, err)
 			}
 		}
 	}

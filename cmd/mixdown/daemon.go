@@ -260,6 +260,7 @@ func (d *daemon) openHTTP(browsers map[string]storage.Browser, checkStamp stampC
 		Metrics:    metrics,
 		Ready:      d.ready,
 		Keys:       keys,
+		Sessions:   d.config.Limits.Sessions,
 		Secure:     d.config.TLS != (configs.TLS{}),
 		Version:    version,
 		Log:        d.log,

@@ -166,21 +166,7 @@ func TestErrorCodesAreDocumented(t *testing.T) {
 			used[string(m[1])] = true
 		}
 	}
-	b, err := os.ReadFile(filepath.Join("..", "..", "docs", "api.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, section, _ := strings.Cut(string(b), "\n## Errors\n")
-	documented := map[string]bool{}
-	for line := range strings.Lines(section) {
-		cells := strings.Split(line, "|")
-		if len(cells) < 3 || !strings.Contains(cells[1], "`") {
-			continue
-		}
-		for _, m := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(cells[1], -1) {
-			documented[m[1]] = true
-		}
-	}
+	documented := documentedCodes(t)
 	for code := range used {
 		if !documented[code] {
 			t.Errorf("docs/api.md does not explain %s", code)
@@ -191,4 +177,25 @@ func TestErrorCodesAreDocumented(t *testing.T) {
 			t.Errorf("docs/api.md explains %s, which the API does not use", code)
 		}
 	}
+}
+
+// documentedCodes are those of the table in docs/api.md.
+func documentedCodes(t testing.TB) map[string]bool {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("..", "..", "docs", "api.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(b), "\n## Errors\n")
+	codes := map[string]bool{}
+	for line := range strings.Lines(section) {
+		cells := strings.Split(line, "|")
+		if len(cells) < 3 || !strings.Contains(cells[1], "`") {
+			continue
+		}
+		for _, m := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(cells[1], -1) {
+			codes[m[1]] = true
+		}
+	}
+	return codes
 }
