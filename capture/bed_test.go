@@ -396,6 +396,8 @@ func heard(frames []pcm.Frame, start int64, hz float64) (stretches [][2]int64) {
 
 // level is the level of a tone in one frame, in dBFS. All tones of the tests
 // have whole periods in a frame, so they do not see each other.
+//
+//go:norace
 func level(f *pcm.Frame, hz float64) float64 {
 	c := 2 * math.Cos(2*math.Pi*hz/pcm.Rate)
 	var a, b float64

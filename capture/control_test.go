@@ -123,6 +123,7 @@ func controlsAgain(t *testing.T, seed uint64, ann, bob *voice) {
 	}
 }
 
+//go:norace
 func differ(a, b *pcm.Frame) (most float64) {
 	for i := range a {
 		most = max(most, math.Abs(float64(a[i][0]-b[i][0])), math.Abs(float64(a[i][1]-b[i][1])))

@@ -126,6 +126,8 @@ func TestDrift(t *testing.T) {
 // onsets finds where a tone of hz begins in an output, near the given times, to
 // a tenth of a millisecond or so: where its level over 5 ms first exceeds a
 // threshold after silence.
+//
+//go:norace
 func (h *house) onsets(m *storage.Manifest, output string, hz float64, near []time.Duration) (at []time.Duration) {
 	h.t.Helper()
 	const window, step, margin = pcm.Rate / 200, 8, 2 * pcm.Rate
@@ -158,6 +160,8 @@ func (h *house) onsets(m *storage.Manifest, output string, hz float64, near []ti
 }
 
 // power is the amplitude of a tone in a piece of audio.
+//
+//go:norace
 func power(samples [][2]float32, hz float64) float64 {
 	var re, im float64
 	for i, s := range samples {

@@ -124,6 +124,8 @@ func (l *live) republish(ctx context.Context, r *relay) error {
 }
 
 // audioLevel is the level of a frame as RFC 6464 wants it.
+//
+//go:norace
 func audioLevel(f *pcm.Frame) uint8 {
 	var sum float64
 	for _, s := range f {

@@ -39,6 +39,8 @@ type toneReader struct {
 }
 
 // ReadFrame implements pcm.Reader.
+//
+//go:norace
 func (t *toneReader) ReadFrame(f *pcm.Frame) error {
 	for i := range f {
 		s := t.spec.at(t.pos + int64(i))
@@ -64,6 +66,8 @@ func (s *settings) beep(m *mixer.Mixer, before *settings, frame int64) {
 
 // cover replaces what an output hears while it is paused. Around a pause the
 // sound fades, over the frame before it and the frame after it.
+//
+//go:norace
 func cover(f *pcm.Frame, out *pcm.Frame, before, now, after PauseMode, tone ToneSpec, pos int64) *pcm.Frame {
 	if before == "" && now == "" && after == "" {
 		return f

@@ -47,6 +47,8 @@ type limiter struct {
 
 // process takes the next frame of the mix and gives the one that is due. It
 // says whether it turned anything down. The two frames must not be the same.
+//
+//go:norace
 func (l *limiter) process(in, out *pcm.Frame) (limited bool) {
 	peak := in.Peak()
 	loud := max(peak, l.last)*loudness.Overshoot() > ceiling
@@ -90,6 +92,8 @@ func (l *limiter) idle() bool {
 
 // reduce takes what the sample at the far end of the look ahead needs and
 // gives what the sample on its way out gets, times box².
+//
+//go:norace
 func (l *limiter) reduce(need int64) int64 {
 	need = l.held.push(need)
 	l.envelope -= l.envelope>>fall + 1
@@ -104,6 +108,7 @@ type average struct {
 	sum  int64
 }
 
+//go:norace
 func (a *average) push(v int64) int64 {
 	a.sum += v - a.ring[a.next]
 	a.ring[a.next] = v
@@ -128,6 +133,7 @@ type peak struct {
 	value int32
 }
 
+//go:norace
 func (h *highest) push(v int64) int64 {
 	const window, mask = ahead + 1 + hold, 1<<10 - 1
 	if h.used > 0 && h.now-h.row[h.first&mask].at >= window {

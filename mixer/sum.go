@@ -57,6 +57,7 @@ func (s *sum) gainOf(in *input, sign float32) slope {
 	return slope{from, (to - from) / pcm.FrameSize}
 }
 
+//go:norace
 func (s *sum) accumulate(in *input, sign float32) {
 	if !in.heard() {
 		return
@@ -83,6 +84,8 @@ func (s *sum) accumulate(in *input, sign float32) {
 }
 
 // place adds the mean of both channels of an input to one side only.
+//
+//go:norace
 func (s *sum) place(in *input, side int) {
 	if !in.heard() {
 		return
@@ -95,6 +98,8 @@ func (s *sum) place(in *input, side int) {
 }
 
 // round brings the sum into float32.
+//
+//go:norace
 func (s *sum) round() {
 	switch {
 	case s.inPairs:

@@ -18,6 +18,8 @@ type look struct {
 // the same bits. A test holds them against each other.
 
 // surveyPlain looks a frame over.
+//
+//go:norace
 func surveyPlain(f *pcm.Frame, l *look) {
 	*l = look{}
 	for i := 0; i < pcm.FrameSize; i += 8 {
@@ -33,6 +35,8 @@ func surveyPlain(f *pcm.Frame, l *look) {
 }
 
 // addPlain adds the left side of a frame, times gain, to a row.
+//
+//go:norace
 func addPlain(row *[pcm.FrameSize]float64, f *pcm.Frame, gain float64) {
 	for i := range f {
 		row[i] += float64(f[i][0]) * gain

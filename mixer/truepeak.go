@@ -15,6 +15,8 @@ const block = 32
 // much each sample must be turned down so that neither it nor the signal
 // around it exceeds the ceiling. before is the true peak right before the
 // frame; the one right behind its last sample is returned.
+//
+//go:norace
 func reductions(sound *[Latency + pcm.FrameSize][2]float32, need *[pcm.FrameSize]int64, before float32) float32 {
 	for b := 0; b < pcm.FrameSize; b += block {
 		// From the first tap before the block to the last one behind it.
@@ -48,6 +50,8 @@ func reductions(sound *[Latency + pcm.FrameSize][2]float32, need *[pcm.FrameSize
 
 // between is the true peak in the middle of the 2 × loudness.Reach samples
 // from first on, between its two middle samples.
+//
+//go:norace
 func between(line *[block + 2*loudness.Reach]float32, first int) float32 {
 	return loudness.Between((*[2 * loudness.Reach]float32)(line[first:]))
 }

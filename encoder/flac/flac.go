@@ -77,6 +77,8 @@ func NewWriter(f File, channels int) (*Writer, error) {
 
 // WriteFrame implements pcm.Writer. Values round to the nearest of 16 bits as
 // in a WAV file.
+//
+//go:norace
 func (w *Writer) WriteFrame(f *pcm.Frame) error {
 	if w.err != nil {
 		return w.err

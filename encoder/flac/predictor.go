@@ -16,6 +16,8 @@ const maxRice = 14
 // It guesses from sums as libFLAC does; the library's own search tries every
 // order with every parameter and costs several times the coding. rice is room
 // for the parameters.
+//
+//go:norace
 func predict(s *frame.Subframe, rice *frame.RiceSubframe) {
 	s.SubHeader = frame.SubHeader{Pred: frame.PredVerbatim}
 	var sums [5]uint64 // of the residuals' sizes, by predictor order

@@ -32,6 +32,8 @@ func NewReader(r io.Reader) (*Reader, error) {
 // Read fills out with stereo samples; mono comes on both sides. It returns
 // fewer than len(out) at the end of a block, and io.EOF with 0 behind the last
 // sample.
+//
+//go:norace
 func (r *Reader) Read(out [][2]float32) (int, error) {
 	for r.frame == nil || r.next == len(r.frame.Subframes[0].Samples) {
 		f, err := r.stream.ParseNext()

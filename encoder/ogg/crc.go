@@ -31,6 +31,8 @@ func makeCRCTable() *[8][256]uint32 {
 }
 
 // updateCRC carries the checksum on over b.
+//
+//go:norace
 func updateCRC(crc uint32, b []byte) uint32 {
 	t := crcTable
 	for len(b) >= 8 {

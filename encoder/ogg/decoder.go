@@ -59,6 +59,8 @@ func (d *Decoder) Read(out [][2]float32) (n int, err error) {
 }
 
 // deliver moves decoded samples to out.
+//
+//go:norace
 func (d *Decoder) deliver(out [][2]float32) int {
 	ch := d.r.Head().Channels
 	n := min(len(out), len(d.pending)/ch)

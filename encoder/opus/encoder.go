@@ -121,6 +121,8 @@ func (e *Encoder) Encode(f *pcm.Frame, out []byte) (n int, err error) {
 func (e *Encoder) Lookahead() int { return lookahead }
 
 // mean writes the mean of both channels into in and returns what it wrote.
+//
+//go:norace
 func mean(f *pcm.Frame, in *[2 * pcm.FrameSize]float32) []float32 {
 	for i := range f {
 		in[i] = clip((f[i][0] + f[i][1]) / 2)
@@ -129,6 +131,8 @@ func mean(f *pcm.Frame, in *[2 * pcm.FrameSize]float32) []float32 {
 }
 
 // pairs writes both channels into in.
+//
+//go:norace
 func pairs(f *pcm.Frame, in *[2 * pcm.FrameSize]float32) []float32 {
 	for i := range f {
 		in[2*i], in[2*i+1] = clip(f[i][0]), clip(f[i][1])
@@ -136,6 +140,7 @@ func pairs(f *pcm.Frame, in *[2 * pcm.FrameSize]float32) []float32 {
 	return in[:]
 }
 
+//go:norace
 func clip(v float32) float32 {
 	switch {
 	case v >= -1 && v <= 1:

@@ -155,6 +155,8 @@ func (w *width) turn(wide bool, f *pcm.Frame, in *[2 * pcm.FrameSize]float32, ou
 }
 
 // alike says whether both channels of f are the same.
+//
+//go:norace
 func alike(f *pcm.Frame) bool {
 	var differ uint32
 	for _, s := range f {

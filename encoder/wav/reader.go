@@ -40,6 +40,8 @@ func (r *Reader) Samples() int64 { return r.left / r.f.frame() }
 // Read fills out; mono comes on both sides. It returns fewer than len(out) only
 // at the end or at an error, io.EOF with 0 behind the last sample, and
 // io.ErrUnexpectedEOF where the file is shorter than its header says.
+//
+//go:norace
 func (r *Reader) Read(out [][2]float32) (n int, err error) {
 	frame := int(r.f.frame())
 	want := min(int64(len(out)), r.Samples())
@@ -67,6 +69,8 @@ func (r *Reader) Read(out [][2]float32) (n int, err error) {
 }
 
 // value reads one value.
+//
+//go:norace
 func (e Encoding) value(b []byte) float32 {
 	switch e {
 	case PCM16:

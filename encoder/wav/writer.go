@@ -71,6 +71,8 @@ func Resume(f File, c Config, samples int64) (*Writer, error) {
 
 // WriteFrame implements pcm.Writer. Integer encodings round to the nearest
 // step, clip outside of [-1, 1) and take NaN for silence.
+//
+//go:norace
 func (w *Writer) WriteFrame(f *pcm.Frame) error {
 	if w.err != nil {
 		return w.err
@@ -98,6 +100,8 @@ func (w *Writer) WriteFrame(f *pcm.Frame) error {
 }
 
 // put stores one value.
+//
+//go:norace
 func (e Encoding) put(b []byte, v float32) {
 	switch e {
 	case PCM16:

@@ -60,6 +60,8 @@ func bessel(x float64) float64 {
 
 // Between is the largest magnitude of the signal between the two middle ones
 // of a row of samples, 4 times oversampled (ITU-R BS.1770, annex 2).
+//
+//go:norace
 func Between(x *[2 * Reach]float32) float32 {
 	var m, e, o float32
 	for i := range Reach {
@@ -94,6 +96,8 @@ type line [before + pcm.FrameSize]float32
 const before = 2*Reach - 1
 
 // Add looks at the next frame. What is no number is looked over.
+//
+//go:norace
 func (t *TruePeak) Add(f *pcm.Frame) {
 	if t.rests(f) {
 		return
@@ -110,6 +114,8 @@ func (t *TruePeak) Add(f *pcm.Frame) {
 }
 
 // addOne does the same for the mean of both channels.
+//
+//go:norace
 func (t *TruePeak) addOne(f *pcm.Frame) {
 	if t.rests(f) {
 		return
@@ -122,6 +128,8 @@ func (t *TruePeak) addOne(f *pcm.Frame) {
 }
 
 // rests says that there is silence and nothing left of what was before it.
+//
+//go:norace
 func (t *TruePeak) rests(f *pcm.Frame) bool {
 	silent := f.Silent()
 	if silent && t.still {
@@ -137,6 +145,8 @@ func (t *TruePeak) next(channel int) {
 }
 
 // scan raises peak to the largest one of the line.
+//
+//go:norace
 func (l *line) scan(peak float32) float32 {
 	for b := 0; b < pcm.FrameSize; b += look {
 		part := (*[before + look]float32)(l[b:])

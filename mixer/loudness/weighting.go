@@ -70,6 +70,7 @@ func (w *Weighting) energyOfOne(f *pcm.Frame) float64 {
 	return w.Energy(&down) / 2
 }
 
+//go:norace
 func mono(f *pcm.Frame) bool {
 	var differ uint32
 	for i := range f {
@@ -79,6 +80,8 @@ func mono(f *pcm.Frame) bool {
 }
 
 // one filters the left side and returns the sum of squares.
+//
+//go:norace
 func (k *kernel) one(f *pcm.Frame) (square float64) {
 	s1, s2, p1, p2 := k.S1, k.S2, k.P1, k.P2
 	for i := range f {
@@ -97,6 +100,8 @@ func (k *kernel) one(f *pcm.Frame) (square float64) {
 
 // pair filters both sides at once: each step waits for the one before, so two
 // channels take hardly longer than one.
+//
+//go:norace
 func (k *kernel) pair(o *kernel, f *pcm.Frame) (square float64) {
 	s1, s2, p1, p2 := k.S1, k.S2, k.P1, k.P2
 	u1, u2, q1, q2 := o.S1, o.S2, o.P1, o.P2

@@ -8,6 +8,8 @@ import "math"
 const signless = 1<<31 - 1
 
 // Add adds o, times gain, to f.
+//
+//go:norace
 func (f *Frame) Add(o *Frame, gain float32) {
 	if gain == 1 {
 		for i := range f {
@@ -24,6 +26,8 @@ func (f *Frame) Add(o *Frame, gain float32) {
 
 // Silent says whether every sample of f is zero. It is quick both for
 // silence and for the rest.
+//
+//go:norace
 func (f *Frame) Silent() bool {
 	const block = 32
 	for b := 0; b < FrameSize; b += block {
@@ -41,6 +45,8 @@ func (f *Frame) Silent() bool {
 }
 
 // Peak is the largest magnitude in f, of both channels; NaN if there is one.
+//
+//go:norace
 func (f *Frame) Peak() float32 {
 	var l, r uint32
 	for i := range f {
@@ -53,6 +59,8 @@ func (f *Frame) Peak() float32 {
 // Level is what a meter shows of f: the largest magnitude and the mean square
 // over both channels. A sine of full scale has 1 and 0.5. NaN and infinity in
 // f show up in peak.
+//
+//go:norace
 func (f *Frame) Level() (peak float32, meanSquare float64) {
 	var l, r uint32
 	// Four sums, because one would wait for itself at every sample.

@@ -5,6 +5,11 @@
 // It stands at the end of all arrows: playout, mixer, encoder and capture
 // import it, it imports the standard library only. Inside Mixdown audio is
 // always 48 kHz, stereo, float32, in frames of 20 ms; edges convert.
+//
+// Here and below, loops over the samples of a frame are marked norace: whoever
+// runs one has the frame alone (see [Reader] and [Writer]), and the race
+// detector, which looks at every sample, makes them ten times as slow. What
+// passes frames from one goroutine to another is not marked.
 package pcm
 
 import "time"

@@ -136,6 +136,8 @@ func (r *resampler) until(limit int) int {
 }
 
 // push takes n samples, interleaved if channels is 2; nil is silence.
+//
+//go:norace
 func (r *resampler) push(in []float32, channels, n int) {
 	for c := range r.buf {
 		if short := r.filled + n - len(r.buf[c]); short > 0 {
@@ -167,6 +169,8 @@ func (r *resampler) push(in []float32, channels, n int) {
 
 // pull computes the next n outputs, at most ready of them. With nil for out
 // they are counted only.
+//
+//go:norace
 func (r *resampler) pull(out [][2]float32, n int) {
 	for n > 0 {
 		part := n
@@ -194,6 +198,8 @@ func (r *resampler) pull(out [][2]float32, n int) {
 }
 
 // copy gives the input as it is.
+//
+//go:norace
 func (r *resampler) copy(out [][2]float32) {
 	left := r.buf[0][r.at:]
 	right := r.buf[1][r.at:]
@@ -244,6 +250,8 @@ func (r *resampler) steady(n int) int {
 }
 
 // filter computes a stride of outputs with the coefficients for its middle.
+//
+//go:norace
 func (r *resampler) filter(out [][2]float32) {
 	middle := int64(r.frac) + int64(len(out)/2)*(int64(r.step)-unit)
 	p := middle >> 24
@@ -265,6 +273,7 @@ func (r *resampler) filter(out [][2]float32) {
 	}
 }
 
+//go:norace
 func dot(c, x *[taps]float32) float32 {
 	s0 := c[0]*x[0] + c[4]*x[4] + c[8]*x[8] + c[12]*x[12] + c[16]*x[16] + c[20]*x[20] + c[24]*x[24] + c[28]*x[28]
 	s1 := c[1]*x[1] + c[5]*x[5] + c[9]*x[9] + c[13]*x[13] + c[17]*x[17] + c[21]*x[21] + c[25]*x[25] + c[29]*x[29]
@@ -274,6 +283,8 @@ func dot(c, x *[taps]float32) float32 {
 }
 
 // compact throws away all but taps samples of the past.
+//
+//go:norace
 func (r *resampler) compact() {
 	cut := r.at - taps
 	if cut <= 0 {

@@ -205,6 +205,8 @@ func (r *recording) samples() [][2]float32 {
 }
 
 // same fails unless got equals want from sample at on.
+//
+//go:norace
 func same(t testing.TB, got [][2]float32, at int64, want [][2]float32) {
 	t.Helper()
 	n := min(len(want), len(got)-int(at))
@@ -221,6 +223,8 @@ func same(t testing.TB, got [][2]float32, at int64, want [][2]float32) {
 func ms(n int64) float64 { return float64(n) * 1000 / pcm.Rate }
 
 // loudest is the greatest magnitude in samples, in dBFS.
+//
+//go:norace
 func loudest(s [][2]float32) float64 {
 	var top float64
 	for _, x := range s {

@@ -36,6 +36,8 @@ func silent(payload []byte) bool {
 }
 
 // add notes a packet of n samples that has been decoded to out.
+//
+//go:norace
 func (s *stillness) add(payload []byte, n int, out []float32) {
 	if !silent(payload) {
 		s.n = 0
@@ -138,6 +140,8 @@ func (v *voice) conceal(n int) {
 }
 
 // fade scales the last n samples linearly from gain from to gain to.
+//
+//go:norace
 func (v *voice) fade(n int, from, to float32) {
 	step := (to - from) / float32(n)
 	for i := range n {
@@ -149,6 +153,8 @@ func (v *voice) fade(n int, from, to float32) {
 }
 
 // power is the mean square of the last n samples.
+//
+//go:norace
 func (v *voice) power(n int) float32 {
 	var sum float32
 	for _, x := range v.pcm[:n*v.channels] {

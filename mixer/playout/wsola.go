@@ -59,6 +59,8 @@ func lengthen(s []float32, channels, n int, alike float32) int {
 }
 
 // blend goes over from a to b within the fade, in a.
+//
+//go:norace
 func blend(a, b []float32, channels int) {
 	for i := range spliceFade {
 		w := float32(0.5 - 0.5*math.Cos(math.Pi*(float64(i)+0.5)/spliceFade))
@@ -72,6 +74,8 @@ func blend(a, b []float32, channels int) {
 // similar is the distance, in direction sign, at which the sound from sample
 // at on resembles itself most over the length of the fade, or 0 if that is
 // less than alike. Of two that are nearly as good the greater counts.
+//
+//go:norace
 func similar(s []float32, channels, at, sign, most int, alike float32) int {
 	most = min(most, spliceMost)
 	var m [spliceRoom]float32
@@ -98,6 +102,8 @@ func similar(s []float32, channels, at, sign, most int, alike float32) int {
 }
 
 // resemblance is the normalized correlation of two stretches of m.
+//
+//go:norace
 func resemblance(m *[spliceRoom]float32, a, b, stride int) float32 {
 	var xy, xx, yy float32
 	x, y := m[a:a+spliceFade], m[b:b+spliceFade]
@@ -110,6 +116,7 @@ func resemblance(m *[spliceRoom]float32, a, b, stride int) float32 {
 	return xy / float32(math.Sqrt(float64(xx)*float64(yy)))
 }
 
+//go:norace
 func quietAt(m *[spliceRoom]float32, at int) bool {
 	var sum float32
 	for _, x := range m[at : at+spliceFade] {

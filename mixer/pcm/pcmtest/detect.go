@@ -10,6 +10,8 @@ import (
 // The window (Blackman-Harris) keeps tones that are more than 4 bins away, of
 // one over the length of frames each, below -90 dB: 10 frames tell tones 20 Hz
 // apart, one frame 200 Hz.
+//
+//go:norace
 func Level(frames []pcm.Frame, hz float64) float64 {
 	row := mono(frames)
 	window, sum := blackmanHarris(len(row)), 0.0
@@ -32,6 +34,8 @@ func Speaking(frames []pcm.Frame, hz ...float64) []float64 {
 }
 
 // goertzel is the magnitude of the Fourier sum of row at one frequency.
+//
+//go:norace
 func goertzel(row []float64, hz float64) float64 {
 	w := 2 * math.Pi * hz / pcm.Rate
 	c := 2 * math.Cos(w)
@@ -83,6 +87,8 @@ func Onsets(frames []pcm.Frame, hz float64) []int64 {
 
 // magnitudes is the amplitude of a tone around each sample of row: the
 // quadrature product averaged over width samples, half before and half behind.
+//
+//go:norace
 func magnitudes(row []float64, hz float64, width int) []float64 {
 	re, im := make([]float64, len(row)+1), make([]float64, len(row)+1)
 	for i, x := range row {

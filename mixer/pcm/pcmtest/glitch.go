@@ -42,6 +42,8 @@ func Glitches(frames []pcm.Frame, hz float64) []Glitch {
 // Steps is how the phase and the level of a tone change from one window of
 // 10 ms (Hann) to the next, 5 ms later, all through frames. The phase is less
 // what the frequency explains.
+//
+//go:norace
 func Steps(frames []pcm.Frame, hz float64) []Glitch {
 	const length, hop = pcm.Rate / 100, pcm.Rate / 200
 	row := mono(frames)

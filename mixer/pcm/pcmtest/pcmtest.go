@@ -26,6 +26,7 @@ type tone struct {
 	at            int64
 }
 
+//go:norace
 func (t *tone) ReadFrame(f *pcm.Frame) error {
 	for i := range f {
 		// The whole periods are cut off first, so that hours later the phase is as exact.
@@ -48,6 +49,7 @@ type noise struct {
 	amplitude float64
 }
 
+//go:norace
 func (n *noise) ReadFrame(f *pcm.Frame) error {
 	for i := range f {
 		f[i][0] = float32(n.amplitude * (2*n.rand.Float64() - 1))
@@ -93,6 +95,8 @@ func (s *Sink) WriteFrame(f *pcm.Frame) error {
 }
 
 // mono is the frames in one row, left and right halved and added.
+//
+//go:norace
 func mono(frames []pcm.Frame) []float64 {
 	row := make([]float64, 0, len(frames)*pcm.FrameSize)
 	for i := range frames {

@@ -11,6 +11,8 @@ import (
 // filter of 64 samples, sharper than the one of the mixer's limiter. Where
 // the filter would reach beyond the ends of frames, only samples count: what
 // comes there is not known.
+//
+//go:norace
 func TruePeak(frames []pcm.Frame) float64 {
 	const reach = 32
 	var phases [3][2 * reach]float64
