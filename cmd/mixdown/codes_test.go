@@ -157,6 +157,7 @@ func (p produced) ofErasure() {
 	erase("secret", 409, "recording_not_sealed")
 	p.ask("POST", "/v1/captures/secret/stop", nil).ok(200)
 	erase("clear", 409, "recording_not_encrypted")
+	p.refused("GET", "/v1/recordings/secret/overview", nil, 409, "recording_encrypted")
 
 	root := filepath.Join(p.config.Data, "recordings")
 	local, err := file.Attach(root)
