@@ -269,8 +269,8 @@ func open(t testing.TB, data string, system joiner.System, change ...func(*captu
 	h := &house{t: t, data: data, local: local}
 	config := capture.Config{
 		Dir: filepath.Join(data, "captures"), Storages: []string{capture.LocalStorage},
-		Systems: map[string]joiner.System{"mixdown": system}, URL: func() string { return "ws://stage/ws" },
-		Token: func(joiner.Login) (string, error) { return "", nil }, Key: key, Log: log,
+		Systems: map[string]joiner.System{"mixdown": system}, URL: func(capture.RoomSpec) (string, error) { return "ws://stage/ws", nil },
+		Token: func(string, joiner.Login) (string, error) { return "", nil }, Key: key, Log: log,
 	}
 	for _, f := range change {
 		f(&config)

@@ -281,8 +281,9 @@ func (c *Capture) login() joiner.Login {
 		UserName: c.spec.User.UserName,
 		Hidden:   *c.spec.User.Hidden,
 	}
-	if l.URL == "" {
-		l.URL = c.env.URL()
+	// A server that the configuration knows no more is refused by its system.
+	if url, err := c.env.URL(c.spec.Room); err == nil {
+		l.URL = url
 	}
 	if l.UserID == defaultUserID {
 		l.UserID += "-" + c.id // several captures of one room are several users
@@ -293,7 +294,7 @@ func (c *Capture) login() joiner.Login {
 		if c.spec.Room.Token != "" {
 			return c.spec.Room.Token, nil
 		}
-		return c.env.Token(l)
+		return c.env.Token(c.spec.Room.System, l)
 	}
 	return l
 }

@@ -24,6 +24,9 @@ func (r RoomSpec) check(env *Config, add func(field, format string, args ...any)
 		if len(r.Streams) > 0 {
 			add("room.streams", "is for system whep only; in other rooms the streams come by themselves")
 		}
+		if _, err := env.URL(r); err != nil {
+			add("room.url", "%v", err)
+		}
 		return
 	}
 	if r.URL != "" || r.Token != "" {

@@ -47,8 +47,8 @@ func openHall(t testing.TB, change ...func(*capture.Config)) *hall {
 	bed := roomstest.New(t)
 	recorder := bed.Host()
 	change = append([]func(*capture.Config){func(c *capture.Config) {
-		c.URL = bed.URL
-		c.Token = func(l joiner.Login) (string, error) { return bed.Token(l.RoomID, l.UserID, l.Hidden) }
+		c.URL = func(capture.RoomSpec) (string, error) { return bed.URL(), nil }
+		c.Token = func(_ string, l joiner.Login) (string, error) { return bed.Token(l.RoomID, l.UserID, l.Hidden) }
 	}}, change...)
 	return &hall{open(t, t.TempDir(), recorder.System, change...), bed, recorder}
 }

@@ -23,12 +23,12 @@ import (
 
 // Config is what captures need from the daemon.
 type Config struct {
-	Dir      string                   // where captures keep their journals, e.g. <data>/captures
-	Spool    *storage.Spool           // where segments go
-	Storages []string                 // names of the buckets; LocalStorage among them
-	Systems  map[string]joiner.System // by name: mixdown, livekit, …
-	URL      func() string            // of the embedded room service
-	Token    func(joiner.Login) (string, error)
+	Dir      string                         // where captures keep their journals, e.g. <data>/captures
+	Spool    *storage.Spool                 // where segments go
+	Storages []string                       // names of the buckets; LocalStorage among them
+	Systems  map[string]joiner.System       // by name: mixdown, livekit, …
+	URL      func(RoomSpec) (string, error) // where a room is, with what the configuration knows
+	Token    func(system string, l joiner.Login) (string, error)
 	Push     joiner.Pusher          // publishes elsewhere; nil: cannot
 	CheckURL func(url string) error // says why a URL of a spec must not be dialled; nil: all may
 	Key      *storage.Key           // signs recordings

@@ -48,11 +48,11 @@ func TestPanic(t *testing.T) {
 				var armed atomic.Bool
 				h := open(t, t.TempDir(), s, func(c *capture.Config) {
 					c.Systems["bomb"] = &bomb{s, test.explode}
-					c.URL = func() string {
+					c.URL = func(capture.RoomSpec) (string, error) {
 						if armed.Load() && test.url != nil {
-							return test.url()
+							return test.url(), nil
 						}
-						return "ws://stage/ws"
+						return "ws://stage/ws", nil
 					}
 				})
 				good := h.start("good")

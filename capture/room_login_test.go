@@ -74,7 +74,7 @@ func TestTokens(t *testing.T) {
 		var asked atomic.Int64
 		var h *hall
 		h = openHall(t, func(c *capture.Config) {
-			c.Token = func(l joiner.Login) (string, error) {
+			c.Token = func(_ string, l joiner.Login) (string, error) {
 				asked.Add(1)
 				return h.bed.TokenFor(l.RoomID, l.UserID, l.Hidden, time.Minute)
 			}

@@ -31,8 +31,8 @@ type Spec struct {
 // RoomSpec names a room. System "mixdown" without a URL is the embedded room
 // service.
 type RoomSpec struct {
-	System string `json:"system,omitempty" doc:"The room system: mixdown is our own, whep a list of WHEP addresses." default:"mixdown" example:"mixdown"`
-	URL    string `json:"url,omitempty" doc:"Where the room system is; empty for the embedded one."`
+	System string `json:"system,omitempty" doc:"The room system: mixdown is our own, livekit a LiveKit server, whep a list of streams." default:"mixdown" example:"mixdown"`
+	URL    string `json:"url,omitempty" doc:"Where the room system is; empty for the embedded one. Of livekit: a server of the configuration, by name or URL, empty if there is only one; or any other, with a token."`
 	RoomID string `json:"roomID" doc:"The room." example:"standup"`
 	Token  string `json:"token,omitempty" doc:"A login token for a room system elsewhere. Never shown again."`
 

@@ -34,6 +34,7 @@ type Config struct {
 	Webhooks  map[string]Webhook `yaml:"webhooks"`  // besides those set over REST
 	Capacity  Capacity           `yaml:"capacity"`  // when captures are refused
 	Network   Network            `yaml:"network"`   // where the daemon itself connects to
+	LiveKit   map[string]LiveKit `yaml:"livekit"`   // servers whose rooms are captured
 
 	Encryption Encryption `yaml:"encryption"` // of recordings
 }
@@ -216,6 +217,7 @@ func (c Config) Validate() error {
 		}
 	}
 	c.checkEvents(bad)
+	c.checkLiveKit(bad)
 	c.Retention.check(bad)
 	return errors.Join(errs...)
 }

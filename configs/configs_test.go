@@ -30,7 +30,10 @@ func TestExample(t *testing.T) {
 	if len(c.Retention.Classes) != 2 {
 		t.Errorf("the example has %d retention classes, want 2", len(c.Retention.Classes))
 	}
-	c.Storages, c.Webhooks, c.Retention.Classes = nil, nil, nil
+	if len(c.LiveKit) != 1 {
+		t.Errorf("the example has %d LiveKit servers, want 1", len(c.LiveKit))
+	}
+	c.Storages, c.Webhooks, c.LiveKit, c.Retention.Classes = nil, nil, nil, nil
 	if want := configs.Default(); !reflect.DeepEqual(c, want) {
 		t.Errorf("the example says %+v, the defaults are %+v", c, want)
 	}

@@ -11,6 +11,7 @@ set -eu
 
 repo=$(cd "$(dirname "$0")/.." && pwd)
 versitygw=v1.8.0 # the S3 server of the tests
+livekit=v1.11.0 # the LiveKit server of the tests; newer ones replace modules and cannot be installed so
 mediamtx=v1.13.0 # their WHIP and WHEP server
 
 die() {
@@ -44,6 +45,7 @@ packages() {
 		program ffmpeg ffmpeg
 		program mkfs.ext4 e2fsprogs
 		program openssl openssl
+		program redis-server redis-server
 		program opusinfo opus-tools
 		program sox sox
 		library libsox-fmt-all
@@ -84,6 +86,19 @@ install_versitygw() {
 		die "could not build versitygw $versitygw"
 }
 
+# The module calls its program "server". It takes some minutes, once.
+install_livekit() {
+	bin="$repo/.cache/bin"
+	go version -m "$bin/livekit-server" 2>/dev/null | grep -q "livekit/livekit-server[[:space:]]$livekit" && return
+	echo "install: livekit-server $livekit"
+	build=$(mktemp -d)
+	(cd / && CGO_ENABLED=0 GOFLAGS= GOBIN="$build" go install "github.com/livekit/livekit-server/cmd/server@$livekit") ||
+		die "could not build livekit-server $livekit"
+	mkdir -p "$bin"
+	mv "$build/server" "$bin/livekit-server"
+	rm -rf "$build"
+}
+
 # The module lacks two files that its makers generate: the version, and the
 # script of its HLS pages, which no test opens. Its go.mod has replacements, so
 # it is built as what it is, a module of its own.
@@ -110,4 +125,5 @@ check_go
 if [ "$what" = test ]; then
 	install_versitygw
 	install_mediamtx
+	install_livekit
 fi

@@ -44,6 +44,8 @@ func TestArrows(t *testing.T) {
 		{"mixdown/storage/crypt", "mixdown/", []string{"mixdown/storage"}},
 		{"mixdown/joiner", "mixdown/", nil},
 		{"mixdown/joiner", "github.com/pion/webrtc", nil},
+		{"mixdown/joiner/livekit", "mixdown/", []string{"mixdown/joiner", "mixdown/joiner/track", "mixdown/rooms/peer", "mixdown/rooms/udp", "mixdown/mixer/", "mixdown/encoder/opus"}},
+		{"mixdown/capture", "github.com/livekit", nil},
 		{"mixdown/joiner/whep", "mixdown/", []string{"mixdown/joiner", "mixdown/joiner/track", "mixdown/netguard", "mixdown/rooms/peer", "mixdown/rooms/udp", "mixdown/mixer/", "mixdown/encoder/opus"}},
 		{"mixdown/joiner/joinertest", "mixdown/", []string{"mixdown/joiner"}},
 		{"mixdown/capture", "github.com/pion/webrtc", nil},

@@ -27,14 +27,12 @@ import (
 	"mixdown/configs"
 	"mixdown/events"
 	"mixdown/events/webhook"
-	"mixdown/joiner"
 	"mixdown/joiner/whep"
 	"mixdown/netguard"
 	"mixdown/retention"
 	"mixdown/rooms"
 	"mixdown/rooms/peer"
 	"mixdown/rooms/sfu"
-	"mixdown/rooms/token"
 	"mixdown/rooms/udp"
 	"mixdown/rules"
 	"mixdown/storage"
@@ -60,6 +58,7 @@ type daemon struct {
 	rooms    *rooms.Service
 	sockets  *udp.Group // of the recorder
 	engine   *peer.Engine
+	asking   *peer.Engine    // for LiveKit
 	guard    *netguard.Guard // of all that others choose the addresses of
 	whep     *whep.System
 	spool    *storage.Spool
@@ -162,7 +161,7 @@ func (d *daemon) openCaptures() (err error) {
 	if err := os.Remove(filepath.Join(d.config.Data, addressesName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("tell the addresses: %w", err)
 	}
-	if err := d.openWHEP(); err != nil {
+	if err := d.openElsewhere(); err != nil {
 		return err
 	}
 	if err := d.openEvents(); err != nil {
@@ -203,7 +202,7 @@ func (d *daemon) openCaptures() (err error) {
 		Systems:    d.systems(),
 		Push:       d.whep,
 		CheckURL:   d.guard.CheckURL,
-		URL:        func() string { return "ws://" + loopback(d.inner.Addr()) + "/ws" },
+		URL:        d.roomURL,
 		Token:      d.recorderToken,
 		Key:        key,
 		Stamp:      stamp,
@@ -287,15 +286,6 @@ func (d *daemon) handler(rest http.Handler) http.Handler {
 	}
 	mux.Handle("/", web.Handler())
 	return mux
-}
-
-// recorderToken is the token by which a capture logs in to the embedded rooms.
-func (d *daemon) recorderToken(l joiner.Login) (string, error) {
-	now := time.Now()
-	return d.rooms.MintToken(token.Claims{
-		UserID: l.UserID, RoomID: l.RoomID, Login: true, Publish: true, Hidden: l.Hidden,
-		Created: now, Expires: now.Add(24 * time.Hour),
-	})
 }
 
 // run serves until ctx ends, then lets the audio flow out: captures, uploads,

@@ -188,23 +188,30 @@ func (m *meeting) hold() {
 
 // read decodes what is there.
 func (m *meeting) read() {
-	t := m.t
-	m.manifest = call[storage.Manifest](t, m.client, http.MethodGet, "/v1/recordings/call", nil)
 	m.dir = filepath.Join(m.config.Data, "recordings", "standup", "call")
-	m.tracks, m.trackZero = map[string][][2]float32{}, map[string]time.Time{}
-	for _, s := range m.manifest.Segments {
-		part, err := encodertest.ReadFile(filepath.Join(m.dir, filepath.FromSlash(s.Path)))
+	m.manifest, m.tracks, m.trackZero = m.readRecording("call", m.dir)
+}
+
+// readRecording decodes every output of a recording in the local storage, and
+// says when its first sample was.
+func (h *here) readRecording(id, dir string) (m storage.Manifest, tracks map[string][][2]float32, zero map[string]time.Time) {
+	h.t.Helper()
+	m = call[storage.Manifest](h.t, h.client, http.MethodGet, "/v1/recordings/"+id, nil)
+	tracks, zero = map[string][][2]float32{}, map[string]time.Time{}
+	for _, s := range m.Segments {
+		part, err := encodertest.ReadFile(filepath.Join(dir, filepath.FromSlash(s.Path)))
 		if err != nil {
-			t.Fatal(err)
+			h.t.Fatal(err)
 		}
 		if int64(len(part)) != s.Samples {
-			t.Errorf("%s has %d samples, the manifest says %d", s.Path, len(part), s.Samples)
+			h.t.Errorf("%s has %d samples, the manifest says %d", s.Path, len(part), s.Samples)
 		}
-		if m.tracks[s.Output] == nil {
-			m.trackZero[s.Output] = m.manifest.Start.Add(pcm.Duration(s.StartSample))
+		if tracks[s.Output] == nil {
+			zero[s.Output] = m.Start.Add(pcm.Duration(s.StartSample))
 		}
-		m.tracks[s.Output] = append(m.tracks[s.Output], part...)
+		tracks[s.Output] = append(tracks[s.Output], part...)
 	}
+	return m, tracks, zero
 }
 
 func ownOf(user string) string { return "streams-ogg/" + user + "/" + user + "-mic" }

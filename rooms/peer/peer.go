@@ -79,6 +79,9 @@ type Config struct {
 	// OwnResends leaves retransmission to the caller, who reads RTCP from its
 	// senders: the SFU keeps one history for each stream, not for each player.
 	OwnResends bool
+	// AskAlways asks for what is lost although the sender has not said that it
+	// sends again, as LiveKit does for redundant audio and nevertheless can.
+	AskAlways bool
 }
 
 // Engine makes peer connections that share a configuration and, if it has one,
@@ -220,7 +223,7 @@ func interceptors(c Config) (*interceptor.Registry, error) {
 		}
 		registry.Add(responder)
 	}
-	registry.Add(receptions{})
+	registry.Add(receptions{always: c.AskAlways})
 	if c.SenderReports {
 		sender, err := report.NewSenderInterceptor()
 		if err != nil {

@@ -29,7 +29,8 @@ const (
 // ends it and waits.
 type reception struct {
 	interceptor.NoOp
-	ssrc uint32 // who reports
+	ssrc   uint32 // who reports
+	always bool   // every sender is asked
 
 	mu       sync.Mutex
 	inbound  map[uint32]*inbound
@@ -43,11 +44,12 @@ type reception struct {
 }
 
 // receptions makes a reception for each connection.
-type receptions struct{}
+type receptions struct{ always bool }
 
-func (receptions) NewInterceptor(string) (interceptor.Interceptor, error) {
+func (f receptions) NewInterceptor(string) (interceptor.Interceptor, error) {
 	return &reception{
 		ssrc:    rand.Uint32(),
+		always:  f.always,
 		inbound: make(map[uint32]*inbound),
 		wake:    make(chan struct{}, 1),
 		closed:  make(chan struct{}),
@@ -62,7 +64,7 @@ func (r *reception) BindRTCPWriter(w interceptor.RTCPWriter) interceptor.RTCPWri
 
 // BindRemoteStream watches an incoming stream.
 func (r *reception) BindRemoteStream(info *interceptor.StreamInfo, in interceptor.RTPReader) interceptor.RTPReader {
-	s := &inbound{ssrc: info.SSRC, rate: info.ClockRate}
+	s := &inbound{ssrc: info.SSRC, rate: info.ClockRate, repaired: r.always}
 	for _, f := range info.RTCPFeedback {
 		s.repaired = s.repaired || f.Type == "nack" && f.Parameter == ""
 	}

@@ -177,9 +177,11 @@ func (c *captures) open() (*capture.Manager, *storage.Uploader, error) {
 	uploader := storage.NewUploader(c.spool, map[string]storage.Bucket{capture.LocalStorage: c.local}, storage.Options{Log: c.log})
 	manager, err := capture.NewManager(capture.Config{
 		Dir: filepath.Join(c.dir, "captures"), Spool: c.spool, Storages: []string{capture.LocalStorage},
-		Systems: map[string]joiner.System{"mixdown": c.system}, URL: func() string { return "" },
-		Token: func(l joiner.Login) (string, error) { return login(l.URL, l.RoomID, l.UserID, l.Hidden).Token() },
-		Key:   key, Local: uploader.Drain, Audience: c.sockets.Audience, Log: c.log,
+		Systems: map[string]joiner.System{"mixdown": c.system}, URL: func(r capture.RoomSpec) (string, error) { return r.URL, nil },
+		Token: func(_ string, l joiner.Login) (string, error) {
+			return login(l.URL, l.RoomID, l.UserID, l.Hidden).Token()
+		},
+		Key: key, Local: uploader.Drain, Audience: c.sockets.Audience, Log: c.log,
 	})
 	return manager, uploader, err
 }

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"mixdown/capture"
+	"mixdown/configs"
+	"mixdown/joiner/livekit"
+)
+
+// roomURL is where a room is. A LiveKit server may be named as the
+// configuration names it, or left out if there is only one.
+func (d *daemon) roomURL(r capture.RoomSpec) (string, error) {
+	switch {
+	case r.System != "livekit" && r.URL == "":
+		return "ws://" + loopback(d.inner.Addr()) + "/ws", nil
+	case r.System != "livekit":
+		return r.URL, nil
+	}
+	if _, server, ok := d.liveKit(r.URL); ok {
+		return server.URL, nil
+	}
+	known := strings.Join(slices.Sorted(maps.Keys(d.config.LiveKit)), ", ")
+	switch {
+	case r.URL == "" && known == "":
+		return "", errors.New("no LiveKit server is configured (livekit): give a url and a token")
+	case r.URL == "":
+		return "", fmt.Errorf("which one of the LiveKit servers %s?", known)
+	case r.Token == "":
+		return "", fmt.Errorf("%q is no LiveKit server of the configuration, and there is no token", r.URL)
+	}
+	return r.URL, d.guard.CheckURL(strings.Replace(r.URL, "ws", "http", 1))
+}
+
+// liveKit finds a configured LiveKit server by name or URL.
+func (d *daemon) liveKit(which string) (name string, server configs.LiveKit, ok bool) {
+	if which == "" && len(d.config.LiveKit) == 1 {
+		for name, server := range d.config.LiveKit {
+			return name, server, true
+		}
+	}
+	plain := func(url string) string {
+		return strings.TrimSuffix(strings.Replace(url, "http", "ws", 1), "/")
+	}
+	for name, server := range d.config.LiveKit {
+		if which == name || which != "" && plain(which) == plain(server.URL) {
+			return name, server, true
+		}
+	}
+	return "", configs.LiveKit{}, false
+}
+
+func (d *daemon) liveKitKeys(url string) (livekit.Credentials, bool) {
+	_, server, ok := d.liveKit(url)
+	return livekit.Credentials{Key: server.APIKey, Secret: server.APISecret}, ok && url != ""
+}
+
+// liveKitClient dials what the configuration names freely, all else through
+// the guard.
+func (d *daemon) liveKitClient(url string) *http.Client {
+	if _, _, ok := d.liveKit(url); ok {
+		return http.DefaultClient
+	}
+	return &http.Client{Transport: d.guard.Transport()}
+}
