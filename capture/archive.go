@@ -41,8 +41,8 @@ type archive struct {
 }
 
 type openSegment struct {
-	output string
-	index  int
+	Output string `json:"output"`
+	Index  int    `json:"index"`
 }
 
 type waiting struct {
@@ -232,10 +232,12 @@ func (a *archive) catchUp() error {
 const settle = 2 * pcm.Rate
 
 // covers says that the timeline can be rebuilt from a checkpoint: everything
-// not sealed begins long enough after it.
+// not sealed begins long enough after it. After a restart no file is open; then
+// the checkpoint tells what was when it was taken.
 func (a *archive) covers(checkpoint []byte) bool {
 	var s struct {
-		Frame int64 `json:"frame"`
+		Frame int64         `json:"frame"`
+		Open  []openSegment `json:"open"`
 	}
 	if json.Unmarshal(checkpoint, &s) != nil {
 		return false
@@ -245,6 +247,11 @@ func (a *archive) covers(checkpoint []byte) bool {
 	}
 	for _, f := range a.open {
 		if f.start < s.Frame*pcm.FrameSize+settle {
+			return false
+		}
+	}
+	for _, o := range s.Open {
+		if p := a.outputs[o.Output]; p == nil || p.index < o.Index && p.reached() != math.MaxInt64 {
 			return false
 		}
 	}

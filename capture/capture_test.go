@@ -303,6 +303,53 @@ func TestLimits(t *testing.T) {
 	})
 }
 
+// TestKillOfLongSegments: what an unsealed file held at the kill is made again
+// from the journal, however long ago it began and whatever else was sealed since.
+func TestKillOfLongSegments(t *testing.T) {
+	a := newVoice(t, "a-mic", 400)
+	for name, record := range map[string][]capture.RecordSpec{
+		"streams alone":         {{What: "streams", SegmentSeconds: 60}},
+		"a mix in short pieces": {{What: "mix", Format: "wav", SegmentSeconds: 5}, {What: "streams", SegmentSeconds: 60}},
+		"streams in short ones": {{What: "mix", Format: "wav", SegmentSeconds: 60}, {What: "streams", SegmentSeconds: 5}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const killed = 41330 * time.Millisecond
+				s, data, copied := newStage(), t.TempDir(), t.TempDir()
+				s.enter("a-mic", "ann", 1)
+				h := open(t, data, s)
+				h.start("c1", func(s *capture.Spec) { s.Record = record })
+				var wg sync.WaitGroup
+				wg.Go(func() { a.speak(s, killed+10*time.Second) })
+				time.Sleep(killed)
+				synctest.Wait()
+				if err := os.CopyFS(copied, os.DirFS(data)); err != nil {
+					t.Fatal(err)
+				}
+				h.stop()
+				h = open(t, copied, s)
+				c, err := h.captures.Get("c1")
+				if err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(8 * time.Second)
+				if err := c.Stop(context.Background()); err != nil {
+					t.Fatal(err)
+				}
+				wg.Wait()
+				m := h.recording("c1")
+				for _, o := range m.Outputs {
+					frames, start := h.listen(m, o.ID)
+					got := heard(frames, start, 400)
+					if n := len(got); n == 0 || n > 2 || got[0][0] > 20 || got[0][1] < killed.Milliseconds()-1000 || got[n-1][1] < killed.Milliseconds()+7900 {
+						t.Errorf("%s is heard at %v with a kill at %v", o.ID, got, killed)
+					}
+				}
+			})
+		})
+	}
+}
+
 // TestKilledWhileStopping: a stop that a kill interrupted is finished by the
 // next start, and the recorder does not go back into the room.
 func TestKilledWhileStopping(t *testing.T) {

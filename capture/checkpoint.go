@@ -20,6 +20,7 @@ type timelineSnapshot struct {
 	Users   []storage.User   `json:"users"`
 	Streams []streamSnapshot `json:"streams"`
 	Mix     []byte           `json:"mix,omitempty"`
+	Open    []openSegment    `json:"open,omitempty"` // what has to be sealed before nothing older is needed
 
 	News       []news        `json:"news,omitempty"`
 	NewsCount  uint64        `json:"newsCount"`
@@ -34,6 +35,9 @@ func (t *timeline) snapshot() []byte {
 		Frame: t.frame, Applied: t.applied, Busy: t.busy, Heard: t.heard, Newest: t.newest, Linked: t.linked,
 		Events: t.events.size, Users: t.users,
 		News: t.news, NewsCount: t.newsCount, Base: &t.base, Turns: t.turns, Controlled: t.controlled,
+	}
+	for o := range t.archive.open {
+		s.Open = append(s.Open, o)
 	}
 	for _, st := range t.streams {
 		s.Streams = append(s.Streams, st.snapshot())
