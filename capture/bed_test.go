@@ -348,7 +348,7 @@ func (h *house) recording(id string) *storage.Manifest {
 }
 
 // listen reads one output whole: its frames, and the sample at which it
-// starts.
+// starts. It looks as it sounds.
 func (h *house) listen(m *storage.Manifest, output string) (frames []pcm.Frame, start int64) {
 	h.t.Helper()
 	var samples [][2]float32
@@ -372,6 +372,9 @@ func (h *house) listen(m *storage.Manifest, output string) (frames []pcm.Frame, 
 	for len(samples) >= pcm.FrameSize {
 		frames = append(frames, pcm.Frame(samples[:pcm.FrameSize]))
 		samples = samples[pcm.FrameSize:]
+	}
+	if len(frames) > 0 {
+		h.looks(m, output, frames, start)
 	}
 	return frames, start
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -41,12 +43,19 @@ func TestEraseOverREST(t *testing.T) {
 	for _, id := range []string{"clear", "c1"} {
 		call[capture.Status](t, d.client(), http.MethodPost, "/v1/captures/"+id+"/stop", nil)
 	}
+	err := d.client().call(t.Context(), http.MethodGet, "/v1/recordings/c1/overview", nil, nil)
+	if err == nil || !strings.Contains(err.Error(), "encrypted") {
+		t.Errorf("what an encrypted recording looks like is told: %v", err)
+	}
 	refused("clear", ann, "not encrypted")
 	refused("c1", map[string]string{"userID": "carl", "reason": "x"}, "carl")
 	refused("none", ann, "none")
 	refused("c1", map[string]string{"userID": "ann"}, "reason")
 
 	root := filepath.Join(d.data, "recordings")
+	if _, err := os.Stat(filepath.Join(root, "r", "c1", storage.OverviewName)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("an encrypted recording has an overview: %v", err)
+	}
 	local, err := file.Attach(root)
 	if err != nil {
 		t.Fatal(err)

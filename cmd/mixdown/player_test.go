@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"mixdown/capture"
+	"mixdown/configs"
 	"mixdown/overview"
 	"mixdown/web/webtest"
 )
@@ -56,7 +59,8 @@ func (h *hole) WriteTo(b []byte, to net.Addr) (int, error) {
 // where a burst of packets got lost and what was left out, and hears the right
 // tone where the lanes say that it was.
 func TestConsolePlayer(t *testing.T) {
-	c := openConsole(t)
+	data := t.TempDir()
+	c := openConsole(t, func(c *configs.Config) { c.Data = data })
 	c.enter(c.key)
 	c.sees(`document.body.innerText.includes('Nothing is captured now')`)
 	c.join("standup", "ann", burst(t, annHz, 0, 7*time.Second, time.Minute))
@@ -106,6 +110,14 @@ func TestConsolePlayer(t *testing.T) {
 	if got != "OggS" {
 		t.Errorf("a download begins with %q", got)
 	}
+	segments, err := filepath.Glob(filepath.Join(data, "recordings/standup/cut/mix/000002-*.ogg"))
+	if err != nil || len(segments) != 1 {
+		t.Fatalf("the second segment: %v %v", segments, err)
+	}
+	must(t, os.Truncate(segments[0], 5000))
+	webtest.Do(t, c.page, `document.getElementById('verify').click()`)
+	c.sees(`document.querySelector('#verdict.error')?.innerText.includes('mix/000002-')`)
+	c.looks("console-recording-broken")
 }
 
 // looksRight checks what the API says of the recording.
@@ -169,6 +181,10 @@ func (c *console) finds() {
 			c.sees(fmt.Sprintf(`document.querySelectorAll('#recordings li').length === %d && (document.querySelector('#recordings a[href$="/cut"]') !== null) === %v`, all, has))
 		}
 	}
+	webtest.Do(c.t, c.page, `document.querySelector('#recordings a[href$="/other"]').click()`)
+	c.sees(`document.getElementById('why')?.innerText.includes('not sealed yet') || document.body.innerText.includes('No segment is sealed yet')`)
+	webtest.Do(c.t, c.page, `history.back()`)
+	c.sees(`document.querySelector('#recordings a[href$="/cut"]')`)
 	webtest.Do(c.t, c.page, `document.querySelector('#recordings a[href$="/cut"]').click()`)
 }
 
