@@ -33,6 +33,7 @@ type eventsInput struct {
 	Type        []string `query:"type,explode" doc:"Only these types; * stands for anything, as in capture.*."`
 	Capture     []string `query:"capture,explode" doc:"Only of these captures; patterns too."`
 	Room        []string `query:"room,explode" doc:"Only of these rooms; patterns too."`
+	Brief       bool     `query:"brief" doc:"Without data.capture, the whole capture."`
 	Accept      string   `header:"Accept"`
 	LastEventID string   `header:"Last-Event-ID" doc:"Number of the last event that a stream brought before it broke."`
 }
@@ -42,6 +43,7 @@ type captureEventsInput struct {
 	After       string   `query:"after" doc:"Events after this number." pattern:"^[0-9]{1,19}$"`
 	Limit       int      `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Of a page."`
 	Type        []string `query:"type,explode" doc:"Only these types; * stands for anything."`
+	Brief       bool     `query:"brief" doc:"Without data.capture, the whole capture."`
 	Accept      string   `header:"Accept"`
 	LastEventID string   `header:"Last-Event-ID"`
 }
@@ -80,10 +82,10 @@ func (s *server) eventRoutes() {
 func (s *server) listEvents(ctx context.Context, in *eventsInput) (*huma.StreamResponse, error) {
 	f := events.Filter{Types: in.Type, Captures: in.Capture, Rooms: in.Room, Only: visible(ctx)}
 	if !strings.Contains(in.Accept, eventStream) {
-		return s.eventPage(in.After, in.Limit, f)
+		return s.eventPage(in.After, in.Limit, f, in.Brief)
 	}
 	begin := s.Events.Last()
-	return s.follow(begin, in.After, in.LastEventID, f)
+	return s.follow(begin, in.After, in.LastEventID, f, in.Brief)
 }
 
 func (s *server) captureEvents(_ context.Context, in *captureEventsInput) (*huma.StreamResponse, error) {
@@ -92,9 +94,9 @@ func (s *server) captureEvents(_ context.Context, in *captureEventsInput) (*huma
 	}
 	f := events.Filter{Types: in.Type, Captures: []string{in.ID}}
 	if strings.Contains(in.Accept, "application/json") && !strings.Contains(in.Accept, eventStream) {
-		return s.eventPage(in.After, in.Limit, f)
+		return s.eventPage(in.After, in.Limit, f, in.Brief)
 	}
-	return s.follow(0, in.After, in.LastEventID, f)
+	return s.follow(0, in.After, in.LastEventID, f, in.Brief)
 }
 
 // visible keeps a key for some rooms from the events of others.
@@ -106,7 +108,7 @@ func visible(ctx context.Context) func(events.Head) bool {
 	return func(h events.Head) bool { return h.Room != "" && p.In(h.Room) }
 }
 
-func (s *server) eventPage(after string, limit int, f events.Filter) (*huma.StreamResponse, error) {
+func (s *server) eventPage(after string, limit int, f events.Filter, brief bool) (*huma.StreamResponse, error) {
 	from, err := eventNumber(after, 0)
 	if err != nil {
 		return nil, err
@@ -123,6 +125,9 @@ func (s *server) eventPage(after string, limit int, f events.Filter) (*huma.Stre
 		if err := json.Unmarshal(e.JSON, &data); err != nil {
 			return nil, problemOf(fmt.Errorf("event %d: %w", e.Seq, err))
 		}
+		if brief {
+			data.Data = withoutCapture(data.Data)
+		}
 		page.Events = append(page.Events, event{e.Head, data.Data})
 	}
 	return &huma.StreamResponse{Body: func(ctx huma.Context) {
@@ -131,6 +136,34 @@ func (s *server) eventPage(after string, limit int, f events.Filter) (*huma.Stre
 		w.Header().Set("Cache-Control", "no-store")
 		_ = json.NewEncoder(w).Encode(page) // the client may be gone
 	}}, nil
+}
+
+// withoutCapture takes the whole capture out of an event's data.
+func withoutCapture(data json.RawMessage) json.RawMessage {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(data, &members) != nil || members["capture"] == nil {
+		return data
+	}
+	delete(members, "capture")
+	short, err := json.Marshal(members)
+	if err != nil {
+		return data // it was JSON before
+	}
+	return short
+}
+
+// shorten is [withoutCapture] of an event as the log has it.
+func shorten(whole json.RawMessage) json.RawMessage {
+	var e event
+	if json.Unmarshal(whole, &e) != nil {
+		return whole
+	}
+	e.Data = withoutCapture(e.Data)
+	short, err := json.Marshal(e)
+	if err != nil {
+		return whole // it was JSON before
+	}
+	return short
 }
 
 // eventNumber reads a number; an empty one is otherwise.
@@ -156,7 +189,7 @@ func eventProblem(err error) error {
 // follow streams events until the client goes away, does not read for a while,
 // or the daemon ends. What the client asks for wins over begin, and where it
 // broke off wins over that.
-func (s *server) follow(begin uint64, after, lastID string, f events.Filter) (*huma.StreamResponse, error) {
+func (s *server) follow(begin uint64, after, lastID string, f events.Filter, brief bool) (*huma.StreamResponse, error) {
 	from, err := eventNumber(after, begin)
 	if err == nil {
 		from, err = eventNumber(lastID, from)
@@ -173,12 +206,12 @@ func (s *server) follow(begin uint64, after, lastID string, f events.Filter) (*h
 		if _, err := io.WriteString(out, "retry: 2000\n\n"); err != nil {
 			return
 		}
-		s.stream(r.Context(), out, from, f)
+		s.stream(r.Context(), out, from, f, brief)
 	}}, nil
 }
 
 // stream sends each event as one write, and a comment when nothing happens.
-func (s *server) stream(ctx context.Context, out io.Writer, after uint64, f events.Filter) {
+func (s *server) stream(ctx context.Context, out io.Writer, after uint64, f events.Filter, brief bool) {
 	for {
 		wait, cancel := context.WithTimeout(ctx, heartbeat)
 		list, upTo, err := s.Events.Next(wait, after, 100, f)
@@ -198,7 +231,11 @@ func (s *server) stream(ctx context.Context, out io.Writer, after uint64, f even
 		after = upTo
 		for _, e := range list {
 			b = fmt.Appendf(b, "id: %d\nevent: %s\ndata: ", e.Seq, e.Type)
-			b = append(append(b, e.JSON...), "\n\n"...)
+			text := json.RawMessage(e.JSON)
+			if brief {
+				text = shorten(text)
+			}
+			b = append(append(b, text...), "\n\n"...)
 		}
 		if _, err := out.Write(b); err != nil {
 			return

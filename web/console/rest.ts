@@ -4,42 +4,6 @@
 
 const KEY = 'api-key';
 
-export interface Stream {
-  streamID: string;
-  user: { userID: string; userName: string };
-  present: boolean;
-  levelDb: number;
-  ledger: Record<string, number>;
-  quality: Record<string, number>;
-}
-
-export interface Capture {
-  id: string;
-  state: string;
-  reason?: string;
-  trouble?: string;
-  start: string;
-  end: string | null;
-  seconds: number;
-  room: { system: string; roomID: string };
-  mix: { gains?: Record<string, number>; mute?: string[] };
-  streams: Stream[];
-  outputs: { id: string; what: string; format: string; segments: number; storage: string[] }[];
-  live: { running: boolean; latencyP50Ms: number };
-}
-
-export interface Room {
-  roomID: string;
-  onlineUsers: number;
-  recording: boolean | 'paused';
-  users: { userID: string; userName: string; connected: boolean }[];
-  streams: { streamID: string; userID: string; userName: string; level: number; live: boolean }[];
-}
-
-export interface Spool {
-  storages: Record<string, { pendingFiles: number; pendingBytes: number; downSince: string | null; lastError?: string }>;
-}
-
 /** What a refused call rejects with: RFC 9457. */
 export class Refused extends Error {
   constructor(readonly status: number, detail: string) {
@@ -63,9 +27,14 @@ export async function ask(method: string, path: string, body?: unknown): Promise
     throw new Refused(0, 'The daemon does not answer.');
   }
   if (answer.ok) return answer;
+  throw await problemOf(answer);
+}
+
+/** What an answer says of why it is refused. */
+export async function problemOf(answer: Response): Promise<Refused> {
   const problem = await answer.json().catch(() => ({}));
-  const errors = (problem.errors ?? []).map((e: { location?: string; message?: string }) => `${e.location ?? ''} ${e.message ?? ''}`.trim());
-  throw new Refused(answer.status, [problem.detail || problem.title || answer.statusText, ...errors].join('; '));
+  const errors = (problem.errors ?? []).map((e: { field?: string; message?: string }) => `${e.field ?? ''} ${e.message ?? ''}`.trim());
+  return new Refused(answer.status, [problem.detail || problem.title || answer.statusText, ...errors].join('; '));
 }
 
 export async function get<T>(path: string): Promise<T> {

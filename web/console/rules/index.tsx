@@ -1,0 +1,80 @@
+// The place of rules: what is recorded by itself, and why a room is or is not.
+
+import { useState } from 'preact/hooks';
+import { usePoll } from '../poll';
+import { ask, get } from '../rest';
+import { useRights } from '../rights';
+import { Sure } from '../sure';
+import { when } from '../text';
+import type { PlaceProps } from '../places';
+import { Explain } from './explain';
+import { RuleForm } from './form';
+import type { Rule } from './types';
+import '../lists.css';
+
+export default function Rules({ chosen, failed, ok }: PlaceProps) {
+  const may = useRights();
+  const [rules, again] = usePoll(async () => (await get<{ rules: Rule[] }>('/v1/rules')).rules, 0, failed);
+  const [editing, edit] = useState<string | null>(null); // a rule's id; '' is a new one
+  if (!rules) return <p class="hint">Looking…</p>;
+  const done = () => {
+    edit(null);
+    ok();
+    again();
+  };
+  const act = (work: () => Promise<unknown>) => work().then(done, failed);
+  return (
+    <>
+      <Explain key={chosen} room={chosen} failed={failed} ok={ok} />
+      <section aria-labelledby="rules-title">
+        <div class="title">
+          <h2 id="rules-title">Rules</h2>
+          {may('rules.set') && editing !== '' ? <button id="new-rule" type="button" onClick={() => edit('')}>New rule</button> : null}
+        </div>
+        <p class="hint">They are asked in this order; the first that matches a room records it.</p>
+        {editing === '' ? <RuleForm taken={rules.map((r) => r.id)} done={done} cancel={() => edit(null)} failed={failed} /> : null}
+        {rules.length === 0 && editing !== '' ? <p class="hint">No rules: nothing is recorded by itself.</p> : null}
+        {rules.map((r) => (editing === r.id
+          ? <RuleForm key={r.id} rule={r} taken={[]} done={done} cancel={() => edit(null)} failed={failed} />
+          : (
+            <article key={r.id} class="card rule" data-rule={r.id} aria-label={`Rule ${r.id}`}>
+              <div class="title">
+                <h3>{r.id} {r.disabled ? <span class="chip">disabled</span> : null}</h3>
+                <span class="count">priority {r.priority ?? 0}</span>
+              </div>
+              <p class="terms">{terms(r)}</p>
+              <p class="hint">Version {r.version}, {when(r.changedAt)}, by {r.changedBy}</p>
+              {may('rules.set') ? (
+                <div class="buttons">
+                  <button type="button" class="edit" onClick={() => edit(r.id)}>Edit</button>
+                  <button type="button" class="switch" onClick={() => act(() => ask('PUT', `/v1/rules/${encodeURIComponent(r.id)}`, body(r, { disabled: !r.disabled })))}>{r.disabled ? 'Enable' : 'Disable'}</button>
+                  <Sure text="Delete" really="Really delete?" act={() => act(() => ask('DELETE', `/v1/rules/${encodeURIComponent(r.id)}`))} />
+                </div>
+              ) : null}
+            </article>
+          )))}
+      </section>
+    </>
+  );
+}
+
+/** A rule without what the daemon adds. */
+export function body({ id, version, changedAt, changedBy, ...terms }: Rule, change: Partial<Rule>): object {
+  void [id, version, changedAt, changedBy];
+  return { ...terms, capture: withoutRoom(terms.capture), ...change };
+}
+
+/** The rule brings the room. */
+export function withoutRoom({ room, ...capture }: Rule['capture']): Rule['capture'] {
+  void room;
+  return capture;
+}
+
+function terms(r: Rule): string {
+  const rooms = `rooms ${r.rooms.join(', ')}${r.system && r.system !== 'mixdown' ? ` of ${r.system}` : ''}`;
+  const users = r.users?.length ? ` in which one of ${r.users.join(', ')} is` : '';
+  const times = r.between?.length ? `, ${r.between.map((w) => `${w.days?.length ? `${w.days.join(' ')} ` : ''}${w.from} to ${w.to}`).join(', ')} (${r.timezone ?? 'UTC'})` : '';
+  const what = (r.capture.record ?? []).map((o) => `${o.what} as ${o.format ?? 'ogg'}${o.storage && o.storage !== 'local' ? ` to ${o.storage}` : ''}`);
+  const mixes = (r.capture.republish ?? []).map((p) => `a live mix as ${p.streamID}`);
+  return `Records ${[...what, ...mixes].join(', ') || 'nothing'} of ${rooms}${users}, from the first ${r.start ?? 'stream'} on${times}.`;
+}
