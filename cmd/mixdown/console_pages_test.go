@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
@@ -227,6 +229,11 @@ func TestConsoleFirstPaint(t *testing.T) {
 			total += float64(e.EncodedDataLength)
 		}
 	})
+	if err == nil { // everything comes over the network
+		_, err = chromedp.Run(c.page, func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
+			return cdp.Call(ctx, target, network.SetCacheDisabled, network.SetCacheDisabledParams{CacheDisabled: true})
+		})
+	}
 	if err == nil {
 		err = chromedp.Do(c.page, chromedp.Reload())
 	}
