@@ -185,10 +185,37 @@ type auditRange struct {
 func (s *server) auditRoutes() {
 	register(s, http.MethodGet, "/v1/audit", "list-audit", "Acts: who did what, when, from where, and how it ended", s.listAudit)
 	huma.Register(s.api, huma.Operation{
+		OperationID: "note-act", Method: http.MethodPost, Path: "/v1/audit", DefaultStatus: http.StatusNoContent,
+		Summary: "Write down an act that somebody carries out beside the daemon, as mixdown erase does: before it, and how it ended",
+	}, s.noteAct)
+	huma.Register(s.api, huma.Operation{
 		OperationID: "export-audit", Method: http.MethodGet, Path: "/v1/audit/export",
 		Summary:   "The log of acts as it was written, with its signed head as the last line; mixdown audit verify checks it",
 		Responses: map[string]*huma.Response{"200": {Description: "JSON lines", Content: map[string]*huma.MediaType{"application/jsonl": {}}}},
 	}, s.exportAudit)
+}
+
+type actInput struct {
+	Body struct {
+		Operation string            `json:"operation" minLength:"1" maxLength:"100" doc:"What is done."`
+		Object    string            `json:"object" maxLength:"1000" doc:"To what."`
+		Outcome   string            `json:"outcome,omitempty" maxLength:"1000" doc:"How it ended; missing: it begins."`
+		Details   map[string]string `json:"details,omitempty" maxProperties:"20"`
+	}
+}
+
+// noteAct leaves the writing to what is around every act: its end is durable
+// before the answer is given.
+func (s *server) noteAct(ctx context.Context, in *actInput) (*struct{}, error) {
+	audit.Note(ctx, "operation", in.Body.Operation)
+	audit.Note(ctx, "object", in.Body.Object)
+	for name, value := range in.Body.Details {
+		audit.Note(ctx, "details."+name, value)
+	}
+	if in.Body.Outcome != "" {
+		audit.Note(ctx, "outcome", in.Body.Outcome)
+	}
+	return nil, nil
 }
 
 func (s *server) listAudit(_ context.Context, in *auditFilter) (*auditOutput, error) {

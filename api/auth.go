@@ -145,7 +145,7 @@ var operationRights = map[string]access.Right{
 	"list-holds": access.Dispose, "get-hold": access.Dispose, "put-hold": access.Dispose, "delete-hold": access.Dispose,
 	"get-retention": access.SeeRecordings, "patch-recording": access.Dispose, "delete-recording": access.Dispose,
 	"get-disposal": access.SeeRecordings, "get-disposal-signature": access.SeeRecordings,
-	"list-audit": access.SeeAudit, "export-audit": access.SeeAudit,
+	"list-audit": access.SeeAudit, "export-audit": access.SeeAudit, "note-act": access.Dispose,
 	"make-token":  access.MintTokens,
 	"list-events": access.SeeEvents, "capture-events": access.SeeEvents,
 	"list-webhooks": access.SetWebhooks, "get-webhook": access.SetWebhooks, "put-webhook": access.SetWebhooks, "delete-webhook": access.SetWebhooks,
@@ -162,7 +162,7 @@ var operationRights = map[string]access.Right{
 // wholeDaemon are the operations that a key for some rooms cannot have: they
 // concern what all rooms share.
 var wholeDaemon = map[string]bool{
-	"list-holds": true, "get-hold": true, "put-hold": true, "delete-hold": true, "list-audit": true, "export-audit": true,
+	"list-holds": true, "get-hold": true, "put-hold": true, "delete-hold": true, "list-audit": true, "export-audit": true, "note-act": true,
 	"completeness": true, "completeness-page": true,
 	"list-webhooks": true, "get-webhook": true, "put-webhook": true, "delete-webhook": true, "rotate-webhook": true, "test-webhook": true,
 	"list-dead-letters": true, "resend-dead-letters": true, "resend-dead-letter": true,

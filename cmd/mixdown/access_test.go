@@ -47,7 +47,7 @@ var allowed = map[string]string{
 	"patch-recording": "compliance", "delete-recording": "compliance",
 	"get-retention": "operator reviewer exporter compliance auditor",
 	"get-disposal":  "operator reviewer exporter compliance auditor", "get-disposal-signature": "operator reviewer exporter compliance auditor",
-	"list-audit": "compliance auditor", "export-audit": "compliance auditor",
+	"list-audit": "compliance auditor", "export-audit": "compliance auditor", "note-act": "compliance",
 	"list-rules": "operator compliance auditor", "get-rule": "operator compliance auditor",
 	"capacity":     "operator",
 	"completeness": "compliance auditor", "completeness-page": "compliance auditor",

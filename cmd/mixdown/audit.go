@@ -1,11 +1,17 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"log/slog"
+	"net/http"
 	"os"
+	"path/filepath"
 
 	"mixdown/audit"
 	"mixdown/configs"
+	"mixdown/storage"
 )
 
 // auditCommand is mixdown audit.
@@ -62,4 +68,61 @@ func verifyAudit(path string, keys []string) (audit.Report, error) {
 	}
 	defer f.Close()
 	return audit.VerifyExport(f, keys)
+}
+
+// deed is something that a command does to the daemon's recordings by itself.
+type deed struct {
+	Operation string            `json:"operation"`
+	Object    string            `json:"object"`
+	Outcome   string            `json:"outcome,omitempty"`
+	Details   map[string]string `json:"details"`
+}
+
+// writtenDown runs a deed that begins and ends in the daemon's log of acts: by
+// the daemon if one runs, else by us. What cannot be written down is not done.
+func writtenDown(ctx context.Context, p process, c configs.Config, key *storage.Key, d deed, do func() error) error {
+	dir := filepath.Join(c.Data, "audit")
+	unlock, err := audit.Lock(dir)
+	if errors.Is(err, audit.ErrInUse) {
+		return toldDaemon(ctx, p, c, d, do)
+	}
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	log, err := audit.Open(audit.Config{Dir: dir, Key: key, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	act, err := log.Begin(audit.With(ctx, audit.Who{Actor: operator()}), d.Operation, d.Object)
+	if err != nil {
+		return err
+	}
+	for name, value := range d.Details {
+		act.Note(name, value)
+	}
+	err = do()
+	return errors.Join(err, act.End(outcomeOf(err), 0))
+}
+
+// toldDaemon has the running daemon write the deed down.
+func toldDaemon(ctx context.Context, p process, c configs.Config, d deed, do func() error) error {
+	daemon, err := remote{Data: c.Data, Key: c.APIKey}.connect(p)
+	if err != nil {
+		return err
+	}
+	if err := daemon.call(ctx, http.MethodPost, "/v1/audit", d, nil); err != nil {
+		return fmt.Errorf("it cannot be written to the log of acts: %w", err)
+	}
+	err = do()
+	d.Outcome = outcomeOf(err)
+	return errors.Join(err, daemon.call(context.WithoutCancel(ctx), http.MethodPost, "/v1/audit", d, nil))
+}
+
+func outcomeOf(err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	return audit.OK
 }

@@ -66,9 +66,15 @@ func (e *eraseCommand) Run(ctx context.Context, p process) error {
 		return &exitError{exitUsage, err}
 	}
 	var r *storage.SealedRecording
-	err = holds.WhileFree(held, func() (err error) {
-		r, err = erasure.Run(ctx)
-		return err
+	details := map[string]string{"user": e.User, "reason": e.Reason, "by": erasure.By}
+	if e.Stream != "" {
+		details["stream"] = e.Stream
+	}
+	err = writtenDown(ctx, p, c, key, deed{Operation: "mixdown erase", Object: e.Recording, Details: details}, func() error {
+		return holds.WhileFree(held, func() (err error) {
+			r, err = erasure.Run(ctx)
+			return err
+		})
 	})
 	if err != nil {
 		return fmt.Errorf("erase: %w", err)

@@ -3,14 +3,17 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"mixdown/audit"
 	"mixdown/capture"
 	"mixdown/storage"
 	"mixdown/storage/file"
@@ -97,6 +100,43 @@ func TestEraseOverREST(t *testing.T) {
 		t.Errorf("erased again over REST: %+v", answer)
 	}
 	tampered(t, dir, filepath.Join(d.data, "keys", "signing.pub"))
+	erasuresAreActs(t, d, dir)
+}
+
+// erasuresAreActs: what mixdown erase has done, and what it was refused, is in
+// the log of acts; also when no daemon is there to write it.
+func erasuresAreActs(t *testing.T, d *child, dir string) {
+	t.Helper()
+	acts := call[struct{ Entries []audit.Entry }](t, d.client(), http.MethodGet, "/v1/audit?limit=1000", nil)
+	var told []string
+	for _, e := range acts.Entries {
+		if e.Details["operation"] == "mixdown erase" {
+			told = append(told, fmt.Sprint(e.Details["details.user"], " ", e.Details["outcome"]))
+		}
+	}
+	if len(told) != 4 || told[0] != "bob <nil>" || !strings.Contains(told[1], "suit") || told[2] != "ann <nil>" || told[3] != "ann ok" {
+		t.Errorf("acts of mixdown erase: %q", told)
+	}
+	d.end(syscall.SIGTERM)
+	if code, out, errs := command(t, "erase", dir, "--user", "ann", "--reason", "request 19", "--data", d.data); code != exitOK {
+		t.Errorf("erase without a daemon: exit %d\n%s%s", code, out, errs)
+	}
+	logs := filepath.Join(d.data, "audit")
+	if code, out, errs := command(t, "audit", "verify", logs, "--public-key", filepath.Join(d.data, "keys", "signing.pub")); code != exitOK {
+		t.Errorf("audit verify: exit %d\n%s%s", code, out, errs)
+	}
+	files, err := filepath.Glob(filepath.Join(logs, "*.jsonl"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("the log of acts is %q, %v", files, err)
+	}
+	text, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	if last := lines[len(lines)-2:]; !strings.Contains(last[0], `"operation":"mixdown erase"`) || !strings.Contains(last[1], "request 19") || !strings.Contains(last[1], `"outcome":"ok"`) {
+		t.Errorf("the last acts are:\n%s", strings.Join(last, "\n"))
+	}
 }
 
 // tampered changes what stands about an erasure, and verify finds it.

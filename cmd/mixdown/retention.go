@@ -12,7 +12,13 @@ import (
 
 // openAudit opens the log of acts.
 func (d *daemon) openAudit(key *storage.Key) (err error) {
-	d.audit, err = audit.Open(audit.Config{Dir: filepath.Join(d.config.Data, "audit"), Key: key, Events: d.events, Log: d.log})
+	dir := filepath.Join(d.config.Data, "audit")
+	unlock, err := audit.Lock(dir)
+	if err != nil {
+		return err
+	}
+	d.onClose(unlock)
+	d.audit, err = audit.Open(audit.Config{Dir: dir, Key: key, Events: d.events, Log: d.log})
 	if err == nil {
 		d.onClose(d.audit.Close)
 	}
