@@ -151,6 +151,12 @@ func (s Spec) Redacted() Spec {
 	return s
 }
 
+// redacted is a copy for the recording, which others may read.
+func (s settings) redacted() *settings {
+	s.Republish = Spec{Republish: s.Republish}.Redacted().Republish
+	return &s
+}
+
 // tokens are the spec's secrets.
 func (s *Spec) tokens() []*string {
 	all := []*string{&s.Room.Token}

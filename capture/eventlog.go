@@ -53,7 +53,7 @@ func (e *eventLog) add(at time.Duration, kind string, who any, reason string) {
 // control notes a change that takes effect at capture time at, and what is in
 // force from then on.
 func (e *eventLog) control(at time.Duration, c control) {
-	v := event{Type: c.Event, Reason: c.Reason, Actor: c.Actor, Settings: &c.Settings}
+	v := event{Type: c.Event, Reason: c.Reason, Actor: c.Actor, Settings: c.Settings.redacted()}
 	if c.Scope != nil && *c.Scope != (Scope{}) {
 		v.Who = c.Scope
 	}

@@ -6,11 +6,12 @@
 // parser: what counts is the address that would be dialled, not how a URL
 // spells it. So decimal and octal hosts, names that resolve to a private
 // address now and then (rebinding), and IPv4 inside IPv6 all meet the same
-// rule. Webhooks and media servers (joiner/whep)
-// go through [New]; storages, whose endpoints an operator wrote
-// into the configuration, through [ForConfigured], which lets private networks
-// through and keeps away from what answers only this machine. It promises nothing about what a permitted server
-// does with the request, and nothing about redirects: do not follow them.
+// rule. Webhooks and media servers (joiner/whep) go through [New]; storages,
+// whose endpoints an operator wrote into the configuration, through
+// [ForConfigured], which lets private networks through and keeps away from what
+// answers only this machine. It promises nothing about what a permitted server
+// does with the request, and nothing about redirects: do not follow them, or
+// check each as a URL of its own.
 package netguard
 
 import (

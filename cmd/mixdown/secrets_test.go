@@ -63,6 +63,7 @@ func TestPlantedSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	secrets["room token"] = roomToken
+	secrets["WHIP token"], secrets["WHEP token"] = "whip-token-canary-3d0b", "whep-token-canary-8e55"
 	said := &lockedBuffer{}
 	ask := func(method, path string, in any) []byte {
 		return askChild(t, d, secrets["API key"], said, method, path, in)
@@ -79,8 +80,15 @@ func TestPlantedSecrets(t *testing.T) {
 	ask("PUT", "/v1/captures/c", map[string]any{
 		"room": map[string]any{"roomID": "r", "token": roomToken}, "user": map[string]any{"userID": "recorder-secret"},
 		"record":    []any{map[string]any{"what": "mix"}, map[string]any{"what": "mix", "storage": "archive"}, map[string]any{"what": "streams"}},
-		"republish": []any{map[string]any{"streamID": "r-mix"}},
+		"republish": []any{map[string]any{"streamID": "r-mix"}, map[string]any{"whip": "http://127.0.0.1:1/whip", "token": secrets["WHIP token"]}},
 	})
+	ask("PUT", "/v1/captures/w", map[string]any{
+		"room": map[string]any{"system": "whep", "roomID": "w", "streams": []any{
+			map[string]any{"streamID": "away", "url": "http://" + d.http + "/whep/nowhere/away", "token": secrets["WHEP token"]},
+			map[string]any{"streamID": "dead", "url": "http://127.0.0.1:1/whep", "token": secrets["WHEP token"]},
+		}}, "record": []any{map[string]any{"what": "mix"}},
+	})
+	ask("PATCH", "/v1/captures/w", map[string]any{"republish": []any{map[string]any{"whip": "http://127.0.0.1:1/whip", "token": secrets["WHIP token"]}}})
 	ask("PUT", "/v1/captures/c", map[string]any{"room": map[string]any{"roomID": "r", "token": roomToken + "x"}, "record": []any{map[string]any{"what": "mix"}}})
 	ask("PUT", "/v1/captures/e", map[string]any{"room": map[string]any{"roomID": 7, "token": roomToken}})
 	ask("POST", "/v1/captures?dryRun=true", map[string]any{"room": map[string]any{"roomID": "r", "token": roomToken}, "record": []any{map[string]any{"what": "mix", "storage": "archive"}}})
@@ -140,10 +148,16 @@ func stored(t *testing.T, data string, places map[string]string) {
 			return err
 		}
 		rel, _ := filepath.Rel(data, path)
-		keeps := []string{"api-key", "app.json", "keys/signing.key", "captures/c/capture.json", "captures/e/capture.json"} // the last: a room's token, for the next life
+		keeps := []string{"api-key", "app.json", "keys/signing.key", "captures/c/capture.json", "captures/e/capture.json", "captures/w/capture.json"} // the last: tokens, for the next life
 		if slices.Contains(keeps, rel) || strings.HasPrefix(rel, "keys/") && strings.HasSuffix(rel, ".key") {
 			if info, err := e.Info(); err != nil || info.Mode().Perm() != 0o600 {
 				t.Errorf("%s has mode %v, %v", rel, info.Mode(), err)
+			}
+			return nil
+		}
+		if strings.HasPrefix(rel, "captures/w/journal/") { // of a change with a token in it
+			if info, err := os.Stat(filepath.Join(data, "captures")); err != nil || info.Mode().Perm() != 0o700 {
+				t.Errorf("the captures' folder has mode %v, %v", info.Mode(), err)
 			}
 			return nil
 		}
