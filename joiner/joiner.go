@@ -92,7 +92,8 @@ type Room interface {
 // goroutine at a time. It must not block and must not keep p or its payload.
 // Level is the packet's audio level as RFC 6464 gives it (-dBov, 0 to 127), or
 // playout.NoLevel (0xff) when the packet carries none. The payload type is [Red]
-// for redundant audio and something else for Opus.
+// for redundant audio and something else for Opus. After the end of the stream
+// was told, packets may follow that had come by then, as at says.
 type Receiver interface {
 	Packet(p *rtp.Packet, level uint8, at time.Time)
 	Report(r SenderReport, at time.Time)

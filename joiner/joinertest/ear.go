@@ -29,8 +29,8 @@ type Heard struct {
 	stream  joiner.Stream
 	packets []Packet
 	reports []Report
-	ended   bool
-	late    int // packets after the end
+	ended   time.Time
+	late    int // packets that came after the end
 }
 
 // Packet is one packet that was heard.
@@ -69,7 +69,7 @@ func (e *Ear) Event(event joiner.Event) {
 		e.lines = append(e.lines, fmt.Sprintf("end %s: %s", event.StreamID, event.Reason))
 		if h := e.streams[event.StreamID]; h != nil {
 			h.mu.Lock()
-			h.ended = true
+			h.ended = time.Now()
 			h.mu.Unlock()
 		}
 	case joiner.StreamChanged:
@@ -91,7 +91,7 @@ func (e *Ear) Stream(s joiner.Stream) joiner.Receiver {
 		e.streams[s.ID] = h
 	}
 	h.mu.Lock()
-	h.stream, h.ended = s, false
+	h.stream, h.ended = s, time.Time{}
 	h.mu.Unlock()
 	return h
 }
@@ -100,7 +100,7 @@ func (e *Ear) Stream(s joiner.Stream) joiner.Receiver {
 func (h *Heard) Packet(p *rtp.Packet, level uint8, at time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.ended {
+	if !h.ended.IsZero() && !at.Before(h.ended) {
 		h.late++
 	}
 	h.packets = append(h.packets, Packet{Number(p.Payload), p.SequenceNumber, p.Timestamp, p.SSRC, p.Marker, level, at})
@@ -162,7 +162,7 @@ func (h *Heard) Received() ([]Packet, []Report) {
 	return slices.Clone(h.packets), slices.Clone(h.reports)
 }
 
-// Stray is how many packets came after the end was told.
+// Stray is how many packets were given out that came after the end was told.
 func (h *Heard) Stray() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -76,13 +76,13 @@ func (p *player) play(wishes []wish) {
 	p.wake()
 }
 
-// end says that a stream is no more; its receiver gets nothing when end has
-// returned.
+// end says that a stream is no more; its receiver gets nothing that comes after
+// end has returned.
 func (p *player) end(streamID string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if s := p.slots[streamID]; s != nil {
-		s.Set(nil)
+		s.End()
 	}
 	delete(p.asked, streamID)
 	p.asking = slices.DeleteFunc(p.asking, func(id string) bool { return id == streamID })

@@ -31,6 +31,7 @@ const MaxPacket = 1500
 type Slot struct {
 	mu       sync.Mutex
 	receiver joiner.Receiver
+	end      time.Time // of the stream; zero while it lasts
 }
 
 // Set exchanges the receiver. When it returns the former one gets nothing
@@ -38,13 +39,22 @@ type Slot struct {
 func (s *Slot) Set(r joiner.Receiver) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.receiver = r
+	s.receiver, s.end = r, time.Time{}
+}
+
+// End says that the stream has ended. Signalling overtakes media that wait for
+// their turn: the receiver still gets what has come to the machine by now, so
+// that the last syllable is not lost.
+func (s *Slot) End() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.end = time.Now()
 }
 
 func (s *Slot) packet(p *rtp.Packet, level uint8, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.receiver != nil {
+	if s.receiver != nil && (s.end.IsZero() || at.Before(s.end)) {
 		s.receiver.Packet(p, level, at)
 	}
 }

@@ -86,6 +86,33 @@ func TestReceivePackets(t *testing.T) {
 	}
 }
 
+// TestStragglers: packets that came before their stream ended, but are read
+// after it, are not lost; what comes later is nobody's.
+func TestStragglers(t *testing.T) {
+	c := &counter{levels: make([]uint8, 0, 3)}
+	s := &Slot{receiver: c}
+	before := time.Now()
+	s.End()
+	arrivals := []time.Time{before.Add(-40 * time.Millisecond), before.Add(-time.Microsecond), time.Now().Add(time.Millisecond)}
+	next := func(uint32, uint16) time.Time {
+		at := arrivals[0]
+		arrivals = arrivals[1:]
+		return at
+	}
+	track := &tape{packets: [][]byte{leveled(t, 1), leveled(t, 2), leveled(t, 3)}, left: 3}
+	receivePackets(track, format{level: 3}, next, s)
+	if len(c.levels) != 2 || c.levels[1] != 2 {
+		t.Errorf("levels %v, want those of the first two", c.levels)
+	}
+	s.Set(c)
+	arrivals = []time.Time{time.Now()}
+	track.left = 1
+	receivePackets(track, format{level: 3}, next, s)
+	if len(c.levels) != 3 {
+		t.Error("the next stream of this name is not heard")
+	}
+}
+
 func TestReceivePacketsAllocatesNothing(t *testing.T) {
 	track := &tape{packets: [][]byte{leveled(t, 30)}}
 	c := &counter{}
