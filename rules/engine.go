@@ -29,6 +29,7 @@ type Config struct {
 // Activity is what somebody did in a room.
 type Activity struct {
 	System   string
+	Server   string // of several of that system, "" if there is one
 	RoomID   string
 	UserID   string
 	StreamID string // "" if it is about the user
@@ -62,7 +63,7 @@ type Engine struct {
 	rooms map[place]*room
 }
 
-type place struct{ system, roomID string }
+type place struct{ system, server, roomID string }
 
 // room is an open room.
 type room struct {
@@ -134,7 +135,7 @@ func (e *Engine) hearLocked() {
 }
 
 func (e *Engine) noteLocked(a Activity) {
-	at := place{a.System, a.RoomID}
+	at := place{a.System, a.Server, a.RoomID}
 	r := e.rooms[at]
 	if r == nil {
 		if a.Gone {
@@ -286,7 +287,7 @@ func (e *Engine) putOff(r *room, now time.Time) {
 func (e *Engine) start(r *room, rule Rule, now time.Time) {
 	id := fmt.Sprintf("%s-%s", rule.ID, now.UTC().Format("20060102T150405.000"))
 	id = strings.ReplaceAll(id, ".", "") + "-" + suffix(r.place)
-	err := e.config.Start(id, rule.spec(r.roomID))
+	err := e.config.Start(id, rule.spec(r.server, r.roomID))
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var wrong *capture.SpecError

@@ -89,6 +89,8 @@ func (rule *Rule) judge(r *room, now time.Time) (Result, string) {
 	switch {
 	case rule.System != r.system:
 		return OtherSystem, fmt.Sprintf("the room is of %s, the rule of %s", r.system, rule.System)
+	case r.server != "" && rule.Capture.Room.URL != "" && rule.Capture.Room.URL != r.server:
+		return OtherSystem, fmt.Sprintf("the room is of server %s, the rule of %s", r.server, rule.Capture.Room.URL)
 	case !matchesAny(rule.Rooms, r.roomID):
 		return OtherRoom, fmt.Sprintf("%q matches none of %s", r.roomID, strings.Join(rule.Rooms, ", "))
 	case rule.Disabled:
@@ -162,9 +164,9 @@ func (e *Engine) Explain(system, roomID string) Decision {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.hearLocked()
-	r := e.rooms[place{system, roomID}]
+	r := e.find(system, roomID)
 	if r == nil {
-		r = &room{place: place{system, roomID}}
+		r = &room{place: place{system, "", roomID}}
 	}
 	verdicts, _ := e.ask(r, now)
 	return r.decision(verdicts, now)
@@ -173,7 +175,7 @@ func (e *Engine) Explain(system, roomID string) Decision {
 // ExplainAt says what the rules made of a room at an instant in the past: the
 // last decision before it. fs.ErrNotExist is wrapped if none is known.
 func (e *Engine) ExplainAt(system, roomID string, at time.Time) (Decision, error) {
-	return e.decisions.at(place{system, roomID}, at)
+	return e.decisions.at(place{system, "", roomID}, at)
 }
 
 const (
@@ -298,4 +300,15 @@ func suffix(p place) string {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(p.system + "\x00" + p.roomID)) // never fails
 	return fmt.Sprintf("%08x", h.Sum32())
+}
+
+// find is the open room of an id, on whichever server. The caller holds the
+// lock.
+func (e *Engine) find(system, roomID string) *room {
+	for at, r := range e.rooms {
+		if at.system == system && at.roomID == roomID {
+			return r
+		}
+	}
+	return nil
 }

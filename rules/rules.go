@@ -170,8 +170,11 @@ func matchesAny(patterns []string, id string) bool {
 }
 
 // spec is what the rule captures in a room.
-func (r Rule) spec(roomID string) capture.Spec {
+func (r Rule) spec(server, roomID string) capture.Spec {
 	s := r.Capture
+	if s.Room.URL == "" {
+		s.Room.URL = server
+	}
 	s.Room.System, s.Room.RoomID = r.System, roomID
 	s.Labels = maps.Clone(s.Labels)
 	if s.Labels == nil {

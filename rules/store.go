@@ -79,7 +79,7 @@ func (e *Engine) Put(r Rule, by string) (Rule, bool, error) {
 	if err := r.Terms.check(); err != nil {
 		return Rule{}, false, err
 	}
-	if err := e.config.Check(r.spec("a-room")); err != nil {
+	if err := e.config.Check(r.spec("", "a-room")); err != nil {
 		return Rule{}, false, err
 	}
 	e.mu.Lock()

@@ -284,6 +284,7 @@ func (d *daemon) handler(rest http.Handler) http.Handler {
 	for _, p := range []string{"/v1", "/v1/", "/docs", "/openapi.json", "/openapi.yaml", "/schemas/", "/healthz", "/readyz", "/metrics"} {
 		mux.Handle(p, rest)
 	}
+	mux.Handle("/hooks/livekit", d.liveKitHook())
 	mux.Handle("/", web.Handler())
 	return mux
 }

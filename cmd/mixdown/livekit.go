@@ -9,8 +9,10 @@ import (
 	"strings"
 
 	"mixdown/capture"
+	"mixdown/completeness"
 	"mixdown/configs"
 	"mixdown/joiner/livekit"
+	"mixdown/rules"
 )
 
 // roomURL is where a room is. A LiveKit server may be named as the
@@ -67,4 +69,41 @@ func (d *daemon) liveKitClient(url string) *http.Client {
 		return http.DefaultClient
 	}
 	return &http.Client{Transport: d.guard.Transport()}
+}
+
+// liveKitHook takes the webhooks of the configured LiveKit servers.
+func (d *daemon) liveKitHook() http.Handler {
+	secret := func(key string) string {
+		for _, server := range d.config.LiveKit {
+			if server.APIKey == key {
+				return server.APISecret
+			}
+		}
+		return ""
+	}
+	return livekit.NewHook(secret, d.watchLiveKit)
+}
+
+// watchLiveKit passes on what happens in LiveKit rooms, as watch does of our
+// own.
+func (d *daemon) watchLiveKit(n livekit.News) {
+	server := ""
+	if len(d.config.LiveKit) > 1 {
+		for name, s := range d.config.LiveKit {
+			if s.APIKey == n.Key {
+				server = name
+			}
+		}
+	}
+	stay := completeness.Stay{System: "livekit", RoomID: n.RoomID, UserID: n.UserID, StreamID: n.StreamID, From: n.At, To: n.At}
+	switch {
+	case n.StreamID == "":
+	case n.Gone:
+		d.history.Ended(stay)
+	default:
+		d.history.Began(stay)
+	}
+	d.rules.Observe(rules.Activity{
+		System: "livekit", Server: server, RoomID: n.RoomID, UserID: n.UserID, StreamID: n.StreamID, Gone: n.Gone, At: n.At,
+	})
 }

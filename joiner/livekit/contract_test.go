@@ -22,6 +22,7 @@ import (
 // TestContract: LiveKit's rooms keep what package joinertest asks of every room
 // system, on a real server.
 func TestContract(t *testing.T) {
+	t.Parallel()
 	server := livekittest.Start(t)
 	var rooms atomic.Int32
 	joinertest.Suite{

@@ -19,6 +19,7 @@ type Link struct {
 	URL string
 
 	mu     sync.Mutex
+	to     string // the server's address
 	mended *sync.Cond
 	cut    bool // everything stands still
 	deaf   bool // signalling does
@@ -29,7 +30,7 @@ type Link struct {
 // NewLink opens a link to a server; it ends with the test.
 func (s *Server) NewLink(t testing.TB) *Link {
 	t.Helper()
-	l := &Link{}
+	l := &Link{to: strings.TrimPrefix(s.URL, "ws://")}
 	l.mended = sync.NewCond(&l.mu)
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -43,7 +44,7 @@ func (s *Server) NewLink(t testing.TB) *Link {
 			if err != nil {
 				return
 			}
-			relays.Go(func() { l.relay(c, strings.TrimPrefix(s.URL, "ws://")) })
+			relays.Go(func() { l.relay(c) })
 		}
 	})
 	t.Cleanup(func() {
@@ -55,6 +56,14 @@ func (s *Server) NewLink(t testing.TB) *Link {
 		relays.Wait()
 	})
 	return l
+}
+
+// Point leads the link to another server, as a load balancer would; what is
+// connected stays where it is.
+func (l *Link) Point(s *Server) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.to = strings.TrimPrefix(s.URL, "ws://")
 }
 
 // Cut cuts the link, or mends it: nothing arrives, nobody is told.
@@ -97,12 +106,15 @@ func (l *Link) loses() bool {
 	return l.cut || l.loss > 0 && rand.Float64() < l.loss
 }
 
-func (l *Link) relay(client net.Conn, address string) {
+func (l *Link) relay(client net.Conn) {
 	defer client.Close()
 	if !l.pass() {
 		return
 	}
-	server, err := net.Dial("tcp4", address)
+	l.mu.Lock()
+	to := l.to
+	l.mu.Unlock()
+	server, err := net.Dial("tcp4", to)
 	if err != nil {
 		return
 	}
