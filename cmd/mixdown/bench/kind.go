@@ -59,7 +59,7 @@ type subject interface {
 const enough = 0.8
 
 // readyTimeout is how long it may take until everybody is heard.
-const readyTimeout = 20 * time.Second
+const readyTimeout = time.Minute
 
 func (k kind) measure(ctx context.Context, m *meter, url string, s scene, o options) (r result, err error) {
 	r = result{rooms: s.rooms, streams: s.streams, kind: k.name}
