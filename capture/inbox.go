@@ -14,7 +14,7 @@ import (
 
 // The kinds of records that make a timeline.
 const (
-	kindPacket    = 1  // an RTP packet of a stream
+	kindUndated   = 1  // an RTP packet of a stream, of which the record's time is its arrival
 	kindReport    = 2  // an RTCP sender report of a stream
 	kindStream    = 3  // a stream begins; Data is a streamRecord
 	kindStreamEnd = 4  // a stream ended; Data is the reason
@@ -24,6 +24,7 @@ const (
 	kindAgain     = 8  // Stream is how many records follow that were there before the checkpoint
 	kindControl   = 9  // a change of the running capture; Data is a control
 	kindNotice    = 10 // what the watchdog found; Data is a notice
+	kindPacket    = 11 // an RTP packet of a stream
 )
 
 // linkState is the data of a kindLink record, as JSON.
@@ -156,18 +157,22 @@ func appendPacket(b []byte, p *playout.Packet, waited time.Duration) []byte {
 }
 
 func decodePacket(r storage.Record, p *playout.Packet) error {
-	if len(r.Data) < packetHeader {
+	at, b := time.Duration(r.At), r.Data
+	if r.Kind == kindPacket && len(b) >= 4 {
+		at, b = at-time.Duration(binary.BigEndian.Uint32(b))*time.Microsecond, b[4:]
+	}
+	if len(b) < packetHeader-4 {
 		return fmt.Errorf("packet record of %d bytes", len(r.Data))
 	}
 	*p = playout.Packet{
-		At:        time.Duration(r.At) - time.Duration(binary.BigEndian.Uint32(r.Data))*time.Microsecond,
-		SSRC:      binary.BigEndian.Uint32(r.Data[4:]),
-		Timestamp: binary.BigEndian.Uint32(r.Data[8:]),
-		Seq:       binary.BigEndian.Uint16(r.Data[12:]),
-		PT:        r.Data[14] & 0x7f,
-		Voice:     r.Data[14]&0x80 != 0,
-		Level:     r.Data[15],
-		Payload:   r.Data[packetHeader:],
+		At:        at,
+		SSRC:      binary.BigEndian.Uint32(b),
+		Timestamp: binary.BigEndian.Uint32(b[4:]),
+		Seq:       binary.BigEndian.Uint16(b[8:]),
+		PT:        b[10] & 0x7f,
+		Voice:     b[10]&0x80 != 0,
+		Level:     b[11],
+		Payload:   b[packetHeader-4:],
 	}
 	return nil
 }

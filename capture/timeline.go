@@ -94,7 +94,7 @@ func (t *timeline) apply(r storage.Record) {
 	at := time.Duration(r.At)
 	t.last = at
 	switch r.Kind {
-	case kindPacket:
+	case kindPacket, kindUndated:
 		var p playout.Packet
 		if s := t.stream(r.Stream); s != nil && decodePacket(r, &p) == nil {
 			t.heard, t.newest = true, at
