@@ -97,6 +97,10 @@ func TestConsolePlayer(t *testing.T) {
 	c.plays(3, annHz)
 	c.plays(11, beaHz)
 	c.plays(22, beaHz) // behind the gap, in another segment
+	c.sees(`/^#recordings\/cut\/2[12]\.\d$/.test(location.hash)`)
+	webtest.Do(t, c.page, `location.reload()`)
+	c.sees(`/^0:2[12] /.test(document.getElementById('at')?.textContent) && document.querySelector('.lane i.lost')`)
+	c.plays(22, beaHz)
 	c.looks("console-recording")
 	c.accessible("recording")
 	c.byKeyboard()
@@ -116,8 +120,19 @@ func TestConsolePlayer(t *testing.T) {
 	}
 	must(t, os.Truncate(segments[0], 5000))
 	webtest.Do(t, c.page, `document.getElementById('verify').click()`)
-	c.sees(`document.querySelector('#verdict.error')?.innerText.includes('mix/000002-')`)
+	c.sees(`document.querySelector('#verdict.error')?.innerText.includes('mix/000002-') && document.querySelector('.wave i.broken')`)
 	c.looks("console-recording-broken")
+	c.secret()
+}
+
+// secret: of an encrypted recording the page shows that it is one.
+func (c *console) secret() {
+	c.t.Helper()
+	_, public := customerKey(c.t)
+	c.ask("PUT", "/v1/captures/secret", with(spec("lounge"), "encrypt", capture.EncryptSpec{Recipients: []string{public}})).ok(201)
+	c.ask("POST", "/v1/captures/secret/stop", nil).ok(200)
+	webtest.Do(c.t, c.page, `location.hash = 'recordings/secret'`)
+	c.sees(`document.getElementById('encrypted') && !document.getElementById('play')`)
 }
 
 // looksRight checks what the API says of the recording.

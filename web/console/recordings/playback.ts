@@ -17,6 +17,8 @@ export class Playback {
   /** Called when something changed; at is asked for whenever it is shown. */
   changed: () => void = () => {};
   failed: (e: Error) => void = () => {};
+  /** Called with the instant that was gone to. */
+  moved: (seconds: number) => void = () => {};
   playing = false;
   private decks: Deck[];
   private rest = 0; // where it stands while no segment is loaded
@@ -55,6 +57,7 @@ export class Playback {
     const segment = this.row.find((s) => seconds < ends(s)) ?? this.row.at(-1);
     if (!segment) return;
     this.load(this.deck, segment, Math.max(0, Math.min(seconds, ends(segment) - 0.02) - begins(segment)));
+    this.moved(this.at);
     if (play) this.play();
     else this.changed();
   }

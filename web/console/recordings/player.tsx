@@ -2,7 +2,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { clock } from '../text';
 import { fileURL, nameOf, rowOf, type Manifest, type Output } from './manifest';
 import { Moments } from './moments';
-import { glance, look, type Overview } from './overview';
+import { glance, look, type Overview, type Span } from './overview';
 import { Playback } from './playback';
 import { Timeline } from './timeline';
 
@@ -11,9 +11,10 @@ const SPEEDS = [0.75, 1, 1.25, 1.5, 2];
 
 /**
  * Plays one output of a recording over a picture of all of it: the output's
- * wave, and one lane for each user. A click plays from that instant.
+ * wave, and one lane for each user. A click plays from that instant, and the
+ * address of the page leads there again.
  */
-export function Player({ manifest, failed }: { manifest: Manifest; failed: (e: unknown) => void }) {
+export function Player({ manifest, broken, failed }: { manifest: Manifest; broken: Span[]; failed: (e: unknown) => void }) {
   const outputs = useMemo(() => playable(manifest), [manifest]);
   const [chosen, choose] = useState(outputs[0]?.id ?? '');
   const [whole, setWhole] = useState<Overview>(() => glance(manifest));
@@ -37,6 +38,10 @@ export function Player({ manifest, failed }: { manifest: Manifest; failed: (e: u
     playback.current = p;
     p.changed = () => redraw((n) => n + 1);
     p.failed = failed;
+    const instant = Number(location.hash.split('/')[2]);
+    if (instant > 0) p.seek(instant, false);
+    // The address is of the instant, for who wants to show it to somebody.
+    p.moved = (seconds) => history.replaceState(null, '', `#recordings/${encodeURIComponent(manifest.id)}/${seconds.toFixed(1)}`);
     redraw((n) => n + 1);
     return () => p.close();
   }, [manifest]);
@@ -87,7 +92,7 @@ export function Player({ manifest, failed }: { manifest: Manifest; failed: (e: u
         <audio preload="none" />
       </div>
       {p ? (
-        <Timeline overview={whole} near={near} output={chosen} title={title(manifest, outputs.find((o) => o.id === chosen)!)} shown={shown} show={show} playback={p} />
+        <Timeline overview={whole} near={near} output={chosen} title={title(manifest, outputs.find((o) => o.id === chosen)!)} shown={shown} show={show} broken={broken} playback={p} />
       ) : null}
       {why ? <p class="hint" id="why">Only who was there is shown: {why}</p> : null}
       <Moments overview={whole} play={(seconds) => p?.seek(seconds, true)} />

@@ -1,7 +1,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { clock, duration } from '../text';
 import { drawLane, drawWave, type Window } from './drawing';
-import type { Lane, Overview, Trouble } from './overview';
+import type { Lane, Overview, Span, Trouble } from './overview';
 import type { Playback } from './playback';
 
 const CLOSEST = 2; // s: nothing is shown larger
@@ -14,11 +14,13 @@ interface Props {
   title: string;
   shown: Window;
   show: (w: Window) => void;
+  /** What verify found wrong. */
+  broken: Span[];
   playback: Playback;
 }
 
 /** The wave of what is listened to and a lane for each user, over the same time; a slider lies over them. */
-export function Timeline({ overview, near, output, title, shown, show, playback }: Props) {
+export function Timeline({ overview, near, output, title, shown, show, broken, playback }: Props) {
   const [paint, setPaint] = useState(0); // counts what the canvases have to be drawn again for
   const [hover, setHover] = useState<number | null>(null);
   const area = useRef<HTMLDivElement>(null);
@@ -86,7 +88,11 @@ export function Timeline({ overview, near, output, title, shown, show, playback 
     <>
       <div class="timeline">
         <Row class="wave" name={title} label={`Wave of ${title}`} draw={(c) => drawWave(c, sharp, sharp.mixes.find((w) => w.output === output) ??
-          sharp.lanes.flatMap((l) => l.waves).find((w) => w.output === output), shown)} drawn={[sharp, output, paint, shown]} />
+          sharp.lanes.flatMap((l) => l.waves).find((w) => w.output === output), shown)} drawn={[sharp, output, paint, shown]}>
+          {broken.filter(([from, to]) => to > shown.from && from < shown.to).map(([from, to]) => (
+            <i key={from} class="broken" style={{ left: `${Math.max(0, at(from, shown))}%`, width: `max(4px, ${Math.min(100, at(to, shown)) - Math.max(0, at(from, shown))}%)` }} />
+          ))}
+        </Row>
         {sharp.lanes.map((lane, i) => (
           <Row key={lane.userID} class="lane" name={lane.name} note={share(overview.lanes[i] ?? lane, length)} label={told(lane)}
             draw={(c) => drawLane(c, sharp, lane, shown)} drawn={[sharp, paint, shown]}>
