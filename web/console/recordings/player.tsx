@@ -2,7 +2,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { clock } from '../text';
 import { fileURL, nameOf, rowOf, type Manifest, type Output } from './manifest';
 import { Moments } from './moments';
-import { glance, look, type Overview, type Span } from './overview';
+import { glance, look, type Hole, type Overview } from './overview';
 import { Playback } from './playback';
 import { Timeline } from './timeline';
 
@@ -14,7 +14,7 @@ const SPEEDS = [0.75, 1, 1.25, 1.5, 2];
  * wave, and one lane for each user. A click plays from that instant, and the
  * address of the page leads there again.
  */
-export function Player({ manifest, broken, failed }: { manifest: Manifest; broken: Span[]; failed: (e: unknown) => void }) {
+export function Player({ manifest, broken, failed }: { manifest: Manifest; broken: Hole[]; failed: (e: unknown) => void }) {
   const outputs = useMemo(() => playable(manifest), [manifest]);
   const [chosen, choose] = useState(outputs[0]?.id ?? '');
   const [whole, setWhole] = useState<Overview>(() => glance(manifest));

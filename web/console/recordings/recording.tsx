@@ -4,12 +4,12 @@ import { ask, get } from '../rest';
 import { clock, megabytes, when } from '../text';
 import type { Props } from './index';
 import { fileURL, nameOf, rowOf, type Manifest } from './manifest';
-import type { Span } from './overview';
+import type { Hole } from './overview';
 import { Player } from './player';
 
 export function Detail({ id, failed, ok }: { id: string } & Omit<Props, 'chosen'>) {
   const [manifest, setManifest] = useState<Manifest | null>(null);
-  const [broken, setBroken] = useState<Span[]>([]);
+  const [broken, setBroken] = useState<Hole[]>([]);
   const path = `/v1/recordings/${encodeURIComponent(id)}`;
   useEffect(() => {
     get<Manifest>(path).then((m) => {
@@ -30,7 +30,7 @@ export function Detail({ id, failed, ok }: { id: string } & Omit<Props, 'chosen'
           This recording is encrypted. The daemon cannot read it: whoever holds a key can play it after <code>mixdown decrypt</code>.
         </p>
       ) : <Player manifest={manifest} broken={broken} failed={failed} />}
-      <Verdict path={path} start={manifest.start} found={setBroken} failed={failed} />
+      <Verdict path={path} manifest={manifest} found={setBroken} failed={failed} />
       <h3>Streams</h3>
       <ul class="streams ledgers" aria-label="Streams">
         {manifest.streams.filter((s) => manifest.ledger[`${s.userID}/${s.streamID}`]).map((s) => {
@@ -49,15 +49,17 @@ export function Detail({ id, failed, ok }: { id: string } & Omit<Props, 'chosen'
 }
 
 /** Has the daemon read all of the recording and say whether it is what was sealed. */
-function Verdict({ path, start, found, failed }: { path: string; start: string; found: (broken: Span[]) => void; failed: (e: unknown) => void }) {
+function Verdict({ path, manifest: m, found, failed }: { path: string; manifest: Manifest; found: (broken: Hole[]) => void; failed: (e: unknown) => void }) {
   const [state, setState] = useState<{ look: string; text: string; details: string[] }>({ look: '', text: '', details: [] });
   const verify = async () => {
     setState({ look: 'busy', text: 'Checking…', details: [] });
     try {
       const { intact, problems, notes = [] } = await (await ask('POST', `${path}/verify`)).json() as
         { intact: boolean; problems: { segment?: string; from?: string; to?: string; text: string }[]; notes?: string[] };
-      const seconds = (time: string) => (Date.parse(time) - Date.parse(start)) / 1000;
-      found(problems.filter((p) => p.from && p.to).map((p): Span => [seconds(p.from!), seconds(p.to!)]));
+      const seconds = (time: string) => (Date.parse(time) - Date.parse(m.start)) / 1000;
+      found(problems.filter((p) => p.from && p.to).map((p) => ({
+        from: seconds(p.from!), to: seconds(p.to!), output: m.segments.find((s) => s.path === p.segment)?.output ?? '',
+      })));
       setState({
         look: intact ? 'good' : 'error',
         text: intact ? 'Intact: every segment is there and is what was sealed.' : problems.length ? 'Broken:' : 'Not all of it could be checked:',

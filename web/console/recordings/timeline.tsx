@@ -1,7 +1,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { clock, duration } from '../text';
 import { drawLane, drawWave, type Window } from './drawing';
-import type { Lane, Overview, Span, Trouble } from './overview';
+import type { Hole, Lane, Overview, Trouble } from './overview';
 import type { Playback } from './playback';
 
 const CLOSEST = 2; // s: nothing is shown larger
@@ -15,7 +15,7 @@ interface Props {
   shown: Window;
   show: (w: Window) => void;
   /** What verify found wrong. */
-  broken: Span[];
+  broken: Hole[];
   playback: Playback;
 }
 
@@ -89,7 +89,7 @@ export function Timeline({ overview, near, output, title, shown, show, broken, p
       <div class="timeline">
         <Row class="wave" name={title} label={`Wave of ${title}`} draw={(c) => drawWave(c, sharp, sharp.mixes.find((w) => w.output === output) ??
           sharp.lanes.flatMap((l) => l.waves).find((w) => w.output === output), shown)} drawn={[sharp, output, paint, shown]}>
-          {broken.filter(([from, to]) => to > shown.from && from < shown.to).map(([from, to]) => (
+          {broken.filter((b) => (!b.output || b.output === output) && b.to > shown.from && b.from < shown.to).map(({ from, to }) => (
             <i key={from} class="broken" style={{ left: `${Math.max(0, at(from, shown))}%`, width: `max(4px, ${Math.min(100, at(to, shown)) - Math.max(0, at(from, shown))}%)` }} />
           ))}
         </Row>
