@@ -17,6 +17,7 @@ import (
 
 const (
 	leaveTimeout = time.Second
+	wordTimeout  = time.Second     // for why, after the media has ended
 	resumeFor    = 8 * time.Second // the server keeps a login longer than that
 	resumeAgain  = 300 * time.Millisecond
 	lookEvery    = time.Second
@@ -35,6 +36,7 @@ type connection struct {
 	pubs    *joiner.Publications
 	log     *slog.Logger
 
+	on        context.Context // of the WebSockets, which outlive the media
 	tasks     sync.WaitGroup
 	link      atomic.Pointer[wire] // the present WebSocket
 	lost      chan error           // why it ended
@@ -50,28 +52,27 @@ type connection struct {
 // is lost or the WebSocket for good.
 func (c *connection) serve(ctx context.Context) error {
 	// The work outlives ctx by the time that leaving takes.
-	work, stop := context.WithCancelCause(context.WithoutCancel(ctx))
-	c.lost = make(chan error, 1)
+	on, hangUp := context.WithCancel(context.WithoutCancel(ctx))
+	work, stop := context.WithCancelCause(on)
+	c.on, c.lost = on, make(chan error, 1)
 	c.offers = c.pubs.Offers()
-	join, err := c.enter(ctx, work)
+	join, err := c.enter(ctx)
 	if err == nil {
 		c.begin(work, stop, join)
 		err = c.follow(ctx, work)
 	}
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
-		c.leave(work)
+		c.leave()
 	}
 	stop(err)
-	if w := c.link.Load(); w != nil {
-		_ = w.ws.CloseNow()
-	}
+	hangUp()
 	c.tasks.Wait()
 	return err
 }
 
 // enter logs in.
-func (c *connection) enter(ctx, work context.Context) (*lk.JoinResponse, error) {
+func (c *connection) enter(ctx context.Context) (*lk.JoinResponse, error) {
 	w, m, err := c.open(ctx, nil)
 	if err != nil {
 		return nil, err
@@ -88,7 +89,7 @@ func (c *connection) enter(ctx, work context.Context) (*lk.JoinResponse, error) 
 		_ = w.ws.CloseNow()
 		return nil, fmt.Errorf("%w: the token is for LiveKit room %q, not for %q", joiner.ErrPermanent, join.GetRoom().GetName(), c.login.RoomID)
 	}
-	c.use(work, w)
+	c.use(w)
 	c.self = join.Participant
 	return join, nil
 }
@@ -112,9 +113,9 @@ func (c *connection) open(ctx context.Context, query map[string]string) (*wire, 
 }
 
 // use makes w the present WebSocket.
-func (c *connection) use(work context.Context, w *wire) {
+func (c *connection) use(w *wire) {
 	c.link.Store(w)
-	ctx, cancel := context.WithCancelCause(work)
+	ctx, cancel := context.WithCancelCause(c.on)
 	c.tasks.Go(func() { cancel(w.read(ctx)) })
 	c.tasks.Go(func() { cancel(w.beat(ctx)) })
 	c.tasks.Go(func() {
@@ -154,12 +155,12 @@ func (c *connection) send(ctx context.Context, m *lk.SignalRequest) error {
 }
 
 // leave logs out, and lets the server hang up.
-func (c *connection) leave(work context.Context) {
+func (c *connection) leave() {
 	w := c.link.Load()
 	if w == nil {
 		return
 	}
-	w.leave(work)
+	w.leave(c.on)
 	late := time.NewTimer(leaveTimeout)
 	defer late.Stop()
 	for {
@@ -184,13 +185,14 @@ func (c *connection) follow(ctx, work context.Context) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-work.Done():
-			return c.lastWords(context.Cause(work))
+			// The server ends the media first, and then says why.
+			return c.lastWords(context.Cause(work), wordTimeout)
 		case m := <-c.link.Load().messages:
 			if err := c.message(m); err != nil {
 				return err
 			}
 		case why := <-c.lost:
-			if err := c.lastWords(nil); err != nil {
+			if err := c.lastWords(nil, 0); err != nil {
 				return err
 			}
 			if err := c.resume(ctx, work, why); err != nil {
@@ -237,14 +239,31 @@ func (c *connection) message(m *lk.SignalResponse) error {
 
 // lastWords looks whether the server said why before it hung up, and takes
 // what else it said.
-func (c *connection) lastWords(err error) error {
+func (c *connection) lastWords(err error, wait time.Duration) error {
+	late := time.NewTimer(wait)
+	defer late.Stop()
+	lost := c.lost
+	if wait == 0 {
+		lost = nil // it is why we are here
+	}
 	for {
 		select {
 		case m := <-c.link.Load().messages:
 			if why := c.message(m); why != nil {
 				return why
 			}
+			continue
 		default:
+		}
+		select {
+		case m := <-c.link.Load().messages:
+			if why := c.message(m); why != nil {
+				return why
+			}
+		case <-lost: // once more for what came before
+			lost = nil
+			late.Reset(0)
+		case <-late.C:
 			return err
 		}
 	}
@@ -267,7 +286,7 @@ func (c *connection) resume(ctx, work context.Context, why error) error {
 			_ = w.ws.CloseNow()
 			return fmt.Errorf("LiveKit answers the resumption with %T", m.Message)
 		case err == nil:
-			c.use(work, w)
+			c.use(w)
 			c.people.renewed = true
 			if err := c.send(work, c.player.sync(c.people.subscribed())); err != nil {
 				return err

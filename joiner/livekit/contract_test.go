@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -51,7 +52,7 @@ func newBed(t *testing.T, server *livekittest.Server, room string) *bed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.system = livekit.New(livekit.Config{Engine: engine, Credentials: func(url string) (livekit.Credentials, bool) {
+	b.system = livekit.New(livekit.Config{Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Engine: engine, Credentials: func(url string) (livekit.Credentials, bool) {
 		return livekit.Credentials{Key: livekittest.Key, Secret: livekittest.Secret}, url == b.link.URL
 	}})
 	return b

@@ -53,9 +53,10 @@ func (c *connection) speak(work context.Context) {
 
 // publish serves a login that does nothing but publish.
 func (c *connection) publish(ctx context.Context) error {
-	work, stop := context.WithCancelCause(context.WithoutCancel(ctx))
-	c.lost = make(chan error, 1)
-	join, err := c.enter(ctx, work)
+	on, hangUp := context.WithCancel(context.WithoutCancel(ctx))
+	work, stop := context.WithCancelCause(on)
+	c.on, c.lost = on, make(chan error, 1)
+	join, err := c.enter(ctx)
 	if err == nil {
 		c.log.Info("logged in", "node", join.GetServerInfo().GetNodeId())
 		c.publisher = newPublisher(c.source, c.send, c.log, c.pubs)
@@ -63,12 +64,10 @@ func (c *connection) publish(ctx context.Context) error {
 		err = c.pass(ctx, work)
 	}
 	if ctx.Err() != nil || errors.Is(err, errNothing) {
-		c.leave(work)
+		c.leave()
 	}
 	stop(err)
-	if w := c.link.Load(); w != nil {
-		_ = w.ws.CloseNow()
-	}
+	hangUp()
 	c.tasks.Wait()
 	return err
 }
