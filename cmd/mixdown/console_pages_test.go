@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +20,8 @@ import (
 	"mixdown/access"
 	"mixdown/capture"
 	"mixdown/configs"
+	"mixdown/events/webhook"
+	"mixdown/storage"
 	"mixdown/web/webtest"
 )
 
@@ -150,6 +155,67 @@ func TestConsoleDeliveries(t *testing.T) {
 	status <- http.StatusNoContent
 	c.clicks(`[data-webhook=ops] .test`)
 	c.sees(`document.querySelector('[data-webhook=ops] .tested').textContent.startsWith('Taken after')`)
+	c.sees(`document.querySelector('[data-webhook=ops] .dead').disabled`)
+}
+
+// TestConsoleDeadLetters: an event dies after 72 h, for which no test waits. A
+// stand-in before the daemon has two, in the API's own types, until they are
+// sent again.
+func TestConsoleDeadLetters(t *testing.T) {
+	c := openConsole(t)
+	behind, err := url.Parse(c.at.HTTP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	daemon := httputil.NewSingleHostReverseProxy(behind)
+	first := webhook.Letter{Seq: 7, Died: storage.At(time.Now()), Attempts: 290, Error: "connection refused"}
+	second := webhook.Letter{Seq: 9, Died: storage.At(time.Now()), Attempts: 288, Error: "503 Service Unavailable"}
+	var mu sync.Mutex
+	letters := []webhook.Letter{first, second}
+	var calls []string
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path, inside := strings.CutPrefix(r.URL.Path, "/v1/webhooks")
+		if !inside {
+			daemon.ServeHTTP(w, r)
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		var answer any
+		switch {
+		case path == "":
+			ops := webhook.Status{Name: "ops", Endpoint: webhook.Endpoint{URL: "https://ops.example.org/hook"}, State: "down", Dead: len(letters)}
+			answer = map[string]any{"webhooks": []webhook.Status{ops}}
+		case path == "/ops/dead":
+			answer = map[string]any{"dead": letters}
+		default:
+			calls = append(calls, path)
+			letters = []webhook.Letter{}
+			if path == "/ops/dead/7/resend" {
+				letters = []webhook.Letter{second}
+			}
+			answer = map[string]any{"resent": 1}
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(answer)
+	}))
+	t.Cleanup(front.Close)
+	webtest.Open(t, c.page, front.URL+"/#deliveries")
+	c.enter(c.key)
+	c.sees(`document.querySelector('[data-webhook=ops] .dead')?.textContent === 'Dead letters (2)'`)
+	c.clicks(`[data-webhook=ops] .dead`)
+	c.sees(`document.querySelectorAll('.letters li').length === 2`)
+	c.looks("console-dead-letters")
+	c.accessible("dead letters")
+	c.clicks(`.letters button`)
+	c.sees(`document.querySelectorAll('.letters li').length === 1`)
+	c.clicks(`.resend`)
+	c.sees(`document.querySelectorAll('.letters li').length === 0`)
+	mu.Lock()
+	defer mu.Unlock()
+	if got := strings.Join(calls, " "); got != "/ops/dead/7/resend /ops/dead/resend" {
+		t.Errorf("the console called %s", got)
+	}
 }
 
 // TestConsoleKeys: a key is made for a role, shown once, does what its role may
@@ -247,9 +313,9 @@ func TestConsoleFirstPaint(t *testing.T) {
 	if total > 300_000 || total < 5_000 {
 		t.Errorf("the first paint takes %.0f bytes, want at most 300 kB", total)
 	}
-	for _, url := range requests {
-		if !strings.HasPrefix(url, c.at.HTTP+"/") {
-			t.Errorf("the console asked for %s", url)
+	for _, address := range requests {
+		if !strings.HasPrefix(address, c.at.HTTP+"/") {
+			t.Errorf("the console asked for %s", address)
 		}
 	}
 }

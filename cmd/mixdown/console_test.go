@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/chromedp"
+
 	"mixdown/configs"
 	"mixdown/web"
 	"mixdown/web/webtest"
@@ -81,7 +83,10 @@ func (c *console) controls(card string) {
 		gain.dispatchEvent(new Event('change', {bubbles: true}));
 	}`)
 	c.sees(card + `.querySelector('.gain .note').textContent === '-6 dB'`)
-	press(".exclude")
+	webtest.Do(c.t, c.page, card+`.querySelector('.exclude').focus()`) // by keyboard
+	if err := chromedp.Do(c.page, chromedp.KeyEvent(" ")); err != nil {
+		c.t.Fatal(err)
+	}
 	c.sees(card + `.querySelector('.exclude').getAttribute('aria-pressed') === 'true' && ` + card + `.querySelector('li').classList.contains('out')`)
 	press(".exclude")
 	c.sees(card + `.querySelector('.exclude').getAttribute('aria-pressed') === 'false'`)

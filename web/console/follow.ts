@@ -8,6 +8,7 @@ export interface Told {
 }
 
 const SILENCE = 40_000; // ms without a byte, heartbeats included, until it is asked for anew
+const HIDDEN = 10_000; // ms after which a page that nobody sees lets go: browsers have few connections for one host
 const PAUSES = [500, 1000, 2000, 5000]; // ms before it is tried again
 
 interface Watch {
@@ -27,6 +28,8 @@ export function follow(path: string, { told, connected = () => {}, refused }: Wa
   let last = '';
   const run = async () => {
     for (let failures = 0; !ended.signal.aborted;) {
+      if (document.hidden) await new Promise((resolve) => document.addEventListener('visibilitychange', resolve, { once: true }));
+      if (ended.signal.aborted) return;
       try {
         await once(path, last, ended.signal, (t) => {
           last = t.id || last;
@@ -42,6 +45,7 @@ export function follow(path: string, { told, connected = () => {}, refused }: Wa
           return;
         }
       }
+      if (document.hidden) continue;
       connected(false);
       const pause = PAUSES[Math.min(failures++, PAUSES.length - 1)]!;
       await new Promise((resolve) => setTimeout(resolve, pause));
@@ -54,6 +58,12 @@ export function follow(path: string, { told, connected = () => {}, refused }: Wa
 async function once(path: string, last: string, ended: AbortSignal, told: (t: Told) => void, stands: () => void): Promise<void> {
   const silent = new AbortController();
   let timer = setTimeout(() => silent.abort(), SILENCE);
+  let hiding: ReturnType<typeof setTimeout> | undefined;
+  const seen = () => {
+    clearTimeout(hiding);
+    if (document.hidden) hiding = setTimeout(() => silent.abort(), HIDDEN);
+  };
+  document.addEventListener('visibilitychange', seen);
   try {
     const answer = await fetch(path, {
       headers: { Authorization: `Bearer ${key.get()}`, Accept: 'text/event-stream', ...(last ? { 'Last-Event-ID': last } : {}) },
@@ -76,6 +86,8 @@ async function once(path: string, last: string, ended: AbortSignal, told: (t: To
       }
     }
   } finally {
+    document.removeEventListener('visibilitychange', seen);
+    clearTimeout(hiding);
     clearTimeout(timer);
   }
 }
