@@ -71,8 +71,9 @@ type Capture struct {
 	watchdog    watchdog
 	participant *joiner.Participant
 
-	recentNews []news // what was told last of who came and left; of Run
-	listed     listed // what the stored manifest says
+	mixesLost  map[string]bool // republished mixes that were told as lost; of Run
+	recentNews []news          // what was told last of who came and left; of Run
+	listed     listed          // what the stored manifest says
 
 	acting   sync.Mutex // held by who changes settings
 	settings atomic.Pointer[settings]
@@ -197,6 +198,7 @@ func (c *Capture) step(upTo time.Duration) {
 	}
 	c.setTrouble(err)
 	c.publishStatus(upTo)
+	c.tellRepublished()
 	c.tellNews()
 	c.watch()
 }

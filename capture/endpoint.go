@@ -138,6 +138,25 @@ func (r *relay) status() RepublishStatus {
 	return s
 }
 
+// tellRepublished tells when a republished mix is lost, with why, and when it is
+// there again.
+func (c *Capture) tellRepublished() {
+	lost := map[string]bool{}
+	for _, r := range c.live.status().Republished {
+		was := c.mixesLost[r.StreamID]
+		switch {
+		case !r.Published && was:
+			lost[r.StreamID] = true
+		case !r.Published && r.Error != "":
+			lost[r.StreamID] = true
+			c.tell("republish.lost", map[string]any{"streamID": r.StreamID, "error": r.Error})
+		case r.Published && was:
+			c.tell("republish.restored", map[string]any{"streamID": r.StreamID})
+		}
+	}
+	c.mixesLost = lost
+}
+
 const redactedToken = "***"
 
 // Redacted is the spec without its secrets.

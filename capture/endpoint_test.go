@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,8 +21,8 @@ import (
 	"mixdown/joiner"
 )
 
-// relays is a joiner.Pusher: what goes to an address that begins with "dead"
-// never arrives.
+// relays is a joiner.Pusher: what goes to "dead" never arrives, what goes to
+// "late" does after three seconds.
 type relays struct {
 	mu     sync.Mutex
 	pushes []joiner.Endpoint
@@ -38,6 +39,10 @@ func (r *relays) Push(ctx context.Context, to joiner.Endpoint, pub *joiner.Publi
 		<-ctx.Done()
 		time.Sleep(2 * time.Second) // as long as it may take
 	} else {
+		if strings.Contains(to.URL, "late") {
+			pub.Detach(errors.New("late.test not reached"))
+			time.Sleep(3 * time.Second)
+		}
 		pub.Attach(relayed{r, to.URL})
 		<-ctx.Done()
 	}
@@ -65,6 +70,12 @@ func (r *relays) count() (pushes, ended int) {
 	return len(r.pushes), r.ended
 }
 
+func (r *relays) pushed(to joiner.Endpoint) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Contains(r.pushes, to)
+}
+
 // TestPushTargets: targets outside of the room come and go while a capture
 // runs; one that is dead is told and delays nothing; no token is shown.
 func TestPushTargets(t *testing.T) {
@@ -72,7 +83,8 @@ func TestPushTargets(t *testing.T) {
 	v := newVoice(t, "a-mic", 400)
 	synctest.Test(t, func(t *testing.T) {
 		s, r := newStage(), &relays{times: map[string][]uint32{}}
-		h := open(t, t.TempDir(), s, func(c *capture.Config) { c.Push = r })
+		told := &noted{}
+		h := open(t, t.TempDir(), s, func(c *capture.Config) { c.Push, c.Events = r, told })
 		c := h.start("c1", func(s *capture.Spec) {
 			s.Republish = []capture.RepublishSpec{{WHIP: "https://alive.test/whip", Token: canary}}
 		})
@@ -97,7 +109,7 @@ func TestPushTargets(t *testing.T) {
 		if len(got) != 3 || got[0].Sent < 470 || got[0].Dropped > 5 || got[1].StreamID != "whip-2" || got[1].Published || got[1].Error == "" || got[1].Dropped < 220 {
 			t.Errorf("live %+v", got)
 		}
-		if n, _ := r.count(); n != 2 || r.pushes[0].Token != canary || r.pushes[1].Token != canary {
+		if n, _ := r.count(); n != 2 || !r.pushed(joiner.Endpoint{StreamID: "whip-2", URL: "https://dead.test/whip", Token: canary}) {
 			t.Errorf("pushed %+v", r.pushes)
 		}
 		for _, output := range []string{"whip-2", "whip"} {
@@ -105,15 +117,22 @@ func TestPushTargets(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		patch(`[{"whip":"https://dead.test/whip","token":"***"}]`)
+		patch(`[{"whip":"https://dead.test/whip","token":"***"},{"streamID":"late","whip":"https://late.test/whip"}]`)
 		v.speak(s, 5*time.Second)
-		if n, ended := r.count(); n != 3 || ended != 2 || r.pushes[2].StreamID != "whip" || r.pushes[2].Token != canary {
+		if n, ended := r.count(); n != 4 || ended != 2 || !r.pushed(joiner.Endpoint{StreamID: "whip", URL: "https://dead.test/whip", Token: canary}) {
 			t.Errorf("pushed %+v, %d ended", r.pushes, ended)
 		}
-		for i, ts := range r.times["https://alive.test/whip"] {
-			if first := r.times["https://alive.test/whip"][0]; ts-first != uint32(i*960) {
-				t.Fatalf("packet %d has RTP time +%d", i, ts-first)
+		r.mu.Lock()
+		times := slices.Clone(r.times["https://alive.test/whip"])
+		r.mu.Unlock()
+		for i, ts := range times {
+			if ts-times[0] != uint32(i*960) {
+				t.Fatalf("packet %d has RTP time +%d", i, ts-times[0])
 			}
+		}
+		_, lost := told.when("republish.lost")
+		if _, restored := told.when("republish.restored"); lost != 3 || restored != 1 { // the dead one twice: it changed its name
+			t.Errorf("told of %d losses and %d returns", lost, restored)
 		}
 		start := time.Now()
 		if err := c.Stop(t.Context()); err != nil {
