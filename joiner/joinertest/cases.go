@@ -206,7 +206,7 @@ func (c *room) rejoin() {
 	link.Mend()
 	c.speaksUntil(ann, "the recorder is back", func() bool { s, _ := r.State(); return s == joiner.Connected })
 	at := len(ann.Sent())
-	ann.Say(time.Second)
+	ann.Say(2 * c.settle)
 	last := ann.Sent()[len(ann.Sent())-1]
 	c.within("ann is heard again", func() bool { return slices.Contains(h.Numbers(), last) })
 	numbers := h.Numbers()
@@ -215,7 +215,7 @@ func (c *room) rejoin() {
 		c.Errorf("packets came twice: %v", numbers)
 	}
 	if _, found := slices.BinarySearch(numbers, ann.Sent()[at+len(ann.Sent()[at:])/2]); !found {
-		c.Errorf("half a second after the recorder was back it heard nothing: %v", numbers)
+		c.Errorf("%v after the recorder was back it heard nothing: %v", c.settle, numbers)
 	}
 	c.within("bob is gone", func() bool { return r.Told("- " + bob.Stream().User.ID) })
 	lines := r.Take()

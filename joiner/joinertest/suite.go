@@ -31,6 +31,8 @@ type Suite struct {
 	Bubble func(t *testing.T, f func(t *testing.T))
 	// Patience is how long a step may take, such as a login; 0 is 10 s.
 	Patience time.Duration
+	// Settle is how long after CONNECTED a stream may be unheard; 0 is 500 ms.
+	Settle time.Duration
 	// Lacks says, by the name of a case, why the system has no such thing.
 	Lacks map[string]string
 }
@@ -100,6 +102,9 @@ func (s Suite) Run(t *testing.T) {
 	if s.Patience == 0 {
 		s.Patience = 10 * time.Second
 	}
+	if s.Settle == 0 {
+		s.Settle = 500 * time.Millisecond
+	}
 	if s.Bubble == nil {
 		s.Bubble = func(t *testing.T, f func(t *testing.T)) { f(t) }
 	}
@@ -114,7 +119,7 @@ func (s Suite) Run(t *testing.T) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
-			s.Bubble(t, func(t *testing.T) { cases[name](&room{T: t, Bed: s.Bed(t), patience: s.Patience}) })
+			s.Bubble(t, func(t *testing.T) { cases[name](&room{T: t, Bed: s.Bed(t), patience: s.Patience, settle: s.Settle}) })
 		})
 	}
 }
@@ -124,6 +129,7 @@ type room struct {
 	*testing.T
 	Bed
 	patience time.Duration
+	settle   time.Duration
 }
 
 // can is what the bed can do besides, or the end of the test.

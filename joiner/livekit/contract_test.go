@@ -30,6 +30,7 @@ func TestContract(t *testing.T) {
 		Bed: func(t *testing.T) joinertest.Bed {
 			return newBed(t, server, fmt.Sprintf("contract-%d", rooms.Add(1)))
 		},
+		Settle: 2 * time.Second, // real servers on a busy machine
 	}.Run(t)
 }
 
