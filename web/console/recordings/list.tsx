@@ -16,7 +16,7 @@ interface Wanted {
 const ANYTHING: Wanted = { room: '', user: '', label: '', from: '', to: '' };
 const TYPING = 300; // ms without a key
 
-export function List({ failed, ok }: Omit<Props, 'chosen'>) {
+export function List({ failed, ok }: Props) {
   const [wanted, want] = useState<Wanted>(ANYTHING);
   const [list, setList] = useState<Recording[] | null>(null);
   const [cursor, setCursor] = useState('');

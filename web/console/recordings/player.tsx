@@ -14,7 +14,7 @@ const SPEEDS = [0.75, 1, 1.25, 1.5, 2];
  * wave, and one lane for each user. A click plays from that instant, and the
  * address of the page leads there again.
  */
-export function Player({ manifest, broken, failed }: { manifest: Manifest; broken: Hole[]; failed: (e: unknown) => void }) {
+export function Player({ manifest, instant, broken, failed }: { manifest: Manifest; instant: number; broken: Hole[]; failed: (e: unknown) => void }) {
   const outputs = useMemo(() => playable(manifest), [manifest]);
   const [chosen, choose] = useState(outputs[0]?.id ?? '');
   const [whole, setWhole] = useState<Overview>(() => glance(manifest));
@@ -38,13 +38,12 @@ export function Player({ manifest, broken, failed }: { manifest: Manifest; broke
     playback.current = p;
     p.changed = () => redraw((n) => n + 1);
     p.failed = failed;
-    const instant = Number(location.hash.split('/')[2]);
     if (instant > 0) p.seek(instant, false);
     // The address is of the instant, for who wants to show it to somebody.
     p.moved = (seconds) => history.replaceState(null, '', `#recordings/${encodeURIComponent(manifest.id)}/${seconds.toFixed(1)}`);
     redraw((n) => n + 1);
     return () => p.close();
-  }, [manifest]);
+  }, [manifest, instant]);
 
   // What is shown larger is asked for again, when it has stood still for a moment.
   useEffect(() => {

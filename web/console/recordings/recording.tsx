@@ -1,13 +1,15 @@
 import { useEffect, useState } from 'preact/hooks';
 import { LedgerBar } from '../ledger';
 import { ask, get } from '../rest';
+import { useRights } from '../rights';
 import { clock, megabytes, when } from '../text';
 import type { Props } from './index';
 import { fileURL, nameOf, rowOf, type Manifest } from './manifest';
 import type { Hole } from './overview';
 import { Player } from './player';
 
-export function Detail({ id, failed, ok }: { id: string } & Omit<Props, 'chosen'>) {
+export function Detail({ id, instant, failed, ok }: { id: string; instant: number } & Props) {
+  const may = useRights();
   const [manifest, setManifest] = useState<Manifest | null>(null);
   const [broken, setBroken] = useState<Hole[]>([]);
   const path = `/v1/recordings/${encodeURIComponent(id)}`;
@@ -29,7 +31,9 @@ export function Detail({ id, failed, ok }: { id: string } & Omit<Props, 'chosen'
         <p class="notice warning" id="encrypted">
           This recording is encrypted. The daemon cannot read it: whoever holds a key can play it after <code>mixdown decrypt</code>.
         </p>
-      ) : <Player manifest={manifest} broken={broken} failed={failed} />}
+      ) : may('recordings.play') ? (
+        <Player manifest={manifest} instant={instant} broken={broken} failed={failed} />
+      ) : <p class="hint" id="unheard">Your key may not hear recordings.</p>}
       <Verdict path={path} manifest={manifest} found={setBroken} failed={failed} />
       <h3>Streams</h3>
       <ul class="streams ledgers" aria-label="Streams">
@@ -43,7 +47,7 @@ export function Detail({ id, failed, ok }: { id: string } & Omit<Props, 'chosen'
           );
         })}
       </ul>
-      <Files manifest={manifest} />
+      {may('recordings.play') ? <Files manifest={manifest} /> : null}
     </section>
   );
 }
