@@ -256,8 +256,14 @@ func (a *archive) covers(checkpoint []byte) bool {
 		}
 	}
 	for _, p := range a.outputs {
-		if p.output.What != "streams" && p.reached() < s.Frame*pcm.FrameSize {
-			return false
+		from, reached := s.Frame*pcm.FrameSize, p.reached()
+		switch {
+		case p.output.What != "streams":
+			if reached < from+settle {
+				return false
+			}
+		case p.output.Format != "ogg" && from <= reached && reached < from+settle:
+			return false // what follows may be rendered again, by a cold decoder
 		}
 	}
 	return true
