@@ -103,6 +103,7 @@ func TestLinkCut(t *testing.T) {
 
 // TestMute: ten minutes without packets are ten minutes in every file.
 func TestMute(t *testing.T) {
+	t.Parallel()
 	a, b := newVoice(t, "a-mic", 400), newVoice(t, "b-mic", 1000)
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage()
@@ -182,12 +183,15 @@ func TestShutdownAndResume(t *testing.T) {
 // TestKill: the data folder as a kill would leave it, at many moments, always
 // resumes into a whole recording that misses at most a second.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	a := newVoice(t, "a-mic", 400)
 	for _, killed := range []time.Duration{
 		300 * time.Millisecond, 4700 * time.Millisecond, 10050 * time.Millisecond, 15330 * time.Millisecond,
 		20010 * time.Millisecond, 31490 * time.Millisecond, 61990 * time.Millisecond,
 	} {
 		t.Run(killed.String(), func(t *testing.T) {
+			t.Parallel()
+			a := *a
 			synctest.Test(t, func(t *testing.T) {
 				s, data, copied := newStage(), t.TempDir(), t.TempDir()
 				s.enter("a-mic", "ann", 1)

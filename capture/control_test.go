@@ -49,6 +49,7 @@ func act(t testing.TB, c *capture.Capture, rng *rand.Rand) {
 // after a kill is what was recorded without one, and so are its gaps and its
 // events. MIXDOWN_SOAK=1 tries a hundred times.
 func TestControlsAgain(t *testing.T) {
+	t.Parallel()
 	a, b := newVoice(t, "a-mic", 400), newVoice(t, "b-mic", 1000)
 	times := 6
 	if os.Getenv("MIXDOWN_SOAK") != "" {
@@ -56,6 +57,7 @@ func TestControlsAgain(t *testing.T) {
 	}
 	for seed := range times {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
 			ann, bob := *a, *b
 			synctest.Test(t, func(t *testing.T) { controlsAgain(t, uint64(seed), &ann, &bob) })
 		})

@@ -59,6 +59,7 @@ func (b *beacon) run(s *stage, d, every, lag time.Duration) {
 // the recorded mix and in their own files, for as long as a call may last. An
 // hour; with MIXDOWN_SOAK set, eight.
 func TestDrift(t *testing.T) {
+	t.Parallel()
 	length, every := time.Hour, 10*time.Minute
 	switch {
 	case os.Getenv("MIXDOWN_SOAK") != "":

@@ -124,6 +124,7 @@ func TestFsyncFails(t *testing.T) {
 // TestSlowDisk: fsyncs of two seconds and a megabyte a second hold up nobody
 // who listens, and lose nothing.
 func TestSlowDisk(t *testing.T) {
+	t.Parallel()
 	v := newVoice(t, "", 400)
 	synctest.Test(t, func(t *testing.T) {
 		var waited atomic.Int64

@@ -109,6 +109,7 @@ func shows(files [][]byte, needles [][]byte) bool {
 // received or a sample that was written; the customer reads all of it, and it
 // is the same as in the clear.
 func TestEncrypted(t *testing.T) {
+	t.Parallel()
 	a, b := newVoice(t, "a-mic", 400), newVoice(t, "b-mic", 1000)
 	who := newCustomer(t)
 	synctest.Test(t, func(t *testing.T) {

@@ -171,6 +171,7 @@ func TestEventsOfACapture(t *testing.T) {
 // of events up to 100 ms before the rest. The last life ends the capture, and
 // dies as it does so.
 func TestNoEventIsLostInKills(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(4) {
 		synctest.Test(t, func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 1))

@@ -51,14 +51,16 @@ func (c *Capture) finish(ctx context.Context, cause error) error {
 	return errors.Join(c.journal.Remove(), c.forget())
 }
 
-// release lets go of what an ended capture has no use for: its files and the
-// whole of its timeline.
+// release lets go of what an ended capture has no use for: its files, the whole
+// of its timeline and what led there.
 func (c *Capture) release() {
 	err := errors.Join(c.timeline.archive.close(), c.timeline.events.close())
 	if err != nil {
 		c.log.Warn("a file could not be closed", "err", err) // all of it is synced
 	}
 	c.timeline = nil
+	c.inbox.release()
+	c.keeper.due.release()
 }
 
 // persist tries a few times to write what the disk does not take at once.

@@ -138,6 +138,13 @@ func (b *inbox) take(upTo time.Duration) []storage.Record {
 	return taken
 }
 
+// release lets go of the memory.
+func (b *inbox) release() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.records, b.arena, b.spareRecords, b.spareArena = nil, nil, nil, nil
+}
+
 const packetHeader = 16
 
 // appendPacket encodes p without its arrival, which is as long before the

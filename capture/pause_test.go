@@ -125,10 +125,12 @@ func allOutputs(s *capture.Spec) {
 // TestPause: what is said in a pause is in no byte that is written, sent or
 // listened to; what is said outside of it is, at its time.
 func TestPause(t *testing.T) {
+	t.Parallel()
 	a, b := newVoice(t, "a-mic", 400), newVoice(t, "b-mic", 1000)
 	for _, scope := range []capture.Scope{{}, {UserID: "ann"}, {StreamID: "a-mic"}} {
 		for _, mode := range []capture.PauseMode{capture.PauseSilence, capture.PauseSkip, capture.PauseTone} {
 			t.Run(fmt.Sprintf("%s%s %s", scope.UserID, scope.StreamID, mode), func(t *testing.T) {
+				t.Parallel()
 				ann, bob := *a, *b
 				pauseOnce(t, &secret{voice: &ann}, &bob, scope, mode)
 			})

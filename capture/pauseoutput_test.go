@@ -16,9 +16,11 @@ import (
 // TestPauseOutputs: one output is paused, the others hear on; when all that is
 // recorded is paused, nothing is written at all.
 func TestPauseOutputs(t *testing.T) {
+	t.Parallel()
 	a := newVoice(t, "a-mic", 400)
 	for _, mode := range []capture.PauseMode{capture.PauseSilence, capture.PauseSkip, capture.PauseTone} {
 		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
 			ann := *a
 			synctest.Test(t, func(t *testing.T) {
 				s := newStage()
@@ -128,6 +130,7 @@ func TestPauseAllRecords(t *testing.T) {
 // TestLongPause: after a pause so long that sequence numbers are ambiguous,
 // everybody is at their time.
 func TestLongPause(t *testing.T) {
+	t.Parallel()
 	a := newVoice(t, "a-mic", 400)
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage()

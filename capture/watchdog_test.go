@@ -202,6 +202,7 @@ func TestEveryoneMuted(t *testing.T) {
 // TestNothingHelps: a fault that stays is told once, and healing is tried less
 // and less.
 func TestNothingHelps(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		k := openCall(t)
 		k.talk(5*time.Second, 20, -30, nil)

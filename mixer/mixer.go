@@ -69,7 +69,7 @@ type Mixer struct {
 	scrap  []failure
 
 	leaving        []*input // fade out in the next frame, sorted by id
-	full, levelled sum      // all inputs
+	full, levelled *sum     // all inputs; nil while nobody hears it, for rooms are many
 	needs          struct{ full, levelled bool }
 
 	frame           int64            // number of the next frame
@@ -90,9 +90,7 @@ type failure struct {
 
 // New makes a mixer without inputs and outputs.
 func New(c Config) *Mixer {
-	m := &Mixer{config: c, faders: make(map[string]fader), frame: c.First}
-	m.levelled.levelled = true
-	return m
+	return &Mixer{config: c, faders: make(map[string]fader), frame: c.First}
 }
 
 // AddInput lets r be heard from the next frame on, under a name of the
@@ -205,8 +203,12 @@ func report(failures []failure) {
 // it is warm. Inputs that end stay in the list, silent, until sweep, so that
 // the sets of the buses hold for this frame.
 func (m *Mixer) read() {
-	m.full.clear()
-	m.levelled.clear()
+	if m.needs.full {
+		m.full.clear()
+	}
+	if m.needs.levelled {
+		m.levelled.clear()
+	}
 	for _, in := range m.inputs {
 		if err := in.read(); err != nil {
 			m.end(in, err)
@@ -306,6 +308,8 @@ func (m *Mixer) regroup() {
 		m.needs.full = m.needs.full || b.ofFull() && !b.levelled
 		m.needs.levelled = m.needs.levelled || b.ofFull() && b.levelled
 	}
+	m.full = m.full.room(m.needs.full, false)
+	m.levelled = m.levelled.room(m.needs.levelled, true)
 }
 
 // contain turns a panic of somebody's ReadFrame or WriteFrame into an error.

@@ -205,9 +205,9 @@ func (b *bus) place(in *input) {
 
 // write limits the frame of one bus and hands it to the outputs.
 func (m *Mixer) write(b *bus) {
-	full := &m.full
+	full := m.full
 	if b.levelled {
-		full = &m.levelled
+		full = m.levelled
 	}
 	mixed := b.mix(full)
 	if !m.config.Aligned {

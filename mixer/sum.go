@@ -17,6 +17,17 @@ type sum struct {
 	rounded  pcm.Frame
 }
 
+// room is the sum if it is needed, made anew if there is none.
+func (s *sum) room(needed, levelled bool) *sum {
+	if !needed {
+		return nil
+	}
+	if s == nil {
+		s = &sum{levelled: levelled}
+	}
+	return s
+}
+
 func (s *sum) clear() {
 	if s.inMono {
 		s.mono = [pcm.FrameSize]float64{}
