@@ -36,7 +36,15 @@ func (d *daemon) roomURL(r capture.RoomSpec) (string, error) {
 	case r.Token == "":
 		return "", fmt.Errorf("%q is no LiveKit server of the configuration, and there is no token", r.URL)
 	}
-	return r.URL, d.guard.CheckURL(strings.Replace(r.URL, "ws", "http", 1))
+	return r.URL, d.guard.CheckURL(asHTTP(r.URL))
+}
+
+// asHTTP is the URL of a WebSocket as that of the server that upgrades to it.
+func asHTTP(url string) string {
+	if rest, ok := strings.CutPrefix(url, "ws"); ok {
+		return "http" + rest
+	}
+	return url
 }
 
 // liveKit finds a configured LiveKit server by name or URL.
@@ -46,9 +54,7 @@ func (d *daemon) liveKit(which string) (name string, server configs.LiveKit, ok 
 			return name, server, true
 		}
 	}
-	plain := func(url string) string {
-		return strings.TrimSuffix(strings.Replace(url, "http", "ws", 1), "/")
-	}
+	plain := func(url string) string { return strings.TrimSuffix(asHTTP(url), "/") }
 	for name, server := range d.config.LiveKit {
 		if which == name || which != "" && plain(which) == plain(server.URL) {
 			return name, server, true
