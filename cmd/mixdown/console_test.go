@@ -99,7 +99,7 @@ func (c *console) controls(card string) {
 	press(".pause")
 	c.sees(card + `.querySelector('.chip').textContent === 'recording'`)
 	press(".tools .listen")
-	c.sees(`document.getElementById('listening')?.src.includes('stream=cid-mic') && document.getElementById('listening').currentTime > 0.5`)
+	c.sees(`document.getElementById('listening')?.dataset.address.includes('stream=cid-mic') && document.getElementById('listening').currentTime > 0.5`)
 }
 
 func (c *console) enter(key string) {

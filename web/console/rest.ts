@@ -1,6 +1,6 @@
 // The REST API as the console uses it; /openapi.json describes all of it. Every
-// call carries the key; sound is fetched by the browser itself, which shows the
-// session's cookie.
+// call carries the key; files and live sound are fetched by the browser itself,
+// which shows the session's cookie.
 
 const KEY = 'api-key';
 

@@ -3,6 +3,7 @@ import { Who, useRights } from '../rights';
 import { ask } from '../rest';
 import { clock, megabytes } from '../text';
 import { CaptureCard } from './capture';
+import { Listening } from './listening';
 import { Meters } from './meters';
 import { RoomCard } from './room';
 import { Store } from './store';
@@ -67,7 +68,7 @@ export function Live({ failed, ok }: Props) {
           {idle.map((r) => <RoomCard key={r.roomID} room={r} record={() => act(() => record(r.roomID))} />)}
         </section>
       ) : null}
-      {listening ? <audio id="listening" key={listening} class="visually-hidden" src={listening} autoplay /> : null}
+      {listening ? <Listening key={listening} address={listening} failed={failed} over={() => listen('')} /> : null}
     </>
   );
 }
