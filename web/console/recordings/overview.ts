@@ -73,7 +73,8 @@ export interface Overview {
 }
 
 export async function look(m: Manifest, from: number, to: number, points: number): Promise<Overview> {
-  const query = new URLSearchParams({ from: from.toFixed(1), to: to.toFixed(1), points: String(points) });
+  const tenths = (seconds: number) => (seconds / 10).toFixed(1); // outwards: what is shown must be in it
+  const query = new URLSearchParams({ from: tenths(Math.floor(from * 10)), to: tenths(Math.ceil(to * 10)), points: String(points) });
   return arrange(m, await get<Answer>(`/v1/recordings/${encodeURIComponent(m.id)}/overview?${query}`));
 }
 
