@@ -29,6 +29,7 @@ func customerKey(t testing.TB) (file, public string) {
 // and goes on; the files open with age; ann is erased: what she said is gone
 // with her keys, what bob said is there, and the recording verifies all along.
 func TestEncryptedKilledErased(t *testing.T) {
+	t.Parallel()
 	identity, public := customerKey(t)
 	d := newChild(t)
 	d.env = []string{"MIXDOWN_ENCRYPTION_RECIPIENTS=" + public, "MIXDOWN_ENCRYPTION_REQUIRED=true"}

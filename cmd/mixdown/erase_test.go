@@ -23,6 +23,7 @@ import (
 // any more; whoever has the identity makes one. What is not encrypted, locked
 // or not there is refused and stays as it is.
 func TestEraseOverREST(t *testing.T) {
+	t.Parallel()
 	identity, public := customerKey(t)
 	d := newChild(t)
 	d.start()

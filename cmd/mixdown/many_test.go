@@ -17,6 +17,7 @@ import (
 // they are gone, so is everything that they used. MIXDOWN_SOAK=1 makes it a
 // thousand.
 func TestManyShortCaptures(t *testing.T) {
+	t.Parallel()
 	captures := 60
 	if os.Getenv("MIXDOWN_SOAK") != "" {
 		captures = 1000
@@ -72,6 +73,7 @@ func heap(m map[string]float64) float64 { return m["go_memstats_heap_alloc_bytes
 // processor, five thousand of them with MIXDOWN_SOAK=1, and leave nothing
 // behind.
 func TestIdleRooms(t *testing.T) {
+	t.Parallel()
 	rooms, watch := 500, 11*time.Second // a ping to everybody, at least
 	if os.Getenv("MIXDOWN_SOAK") != "" {
 		rooms, watch = 5000, 45*time.Second
