@@ -173,5 +173,7 @@ func (h *Hook) enter(at roomKey, user string) (streams map[string]bool) {
 
 // recorder says that a participant is one, ours or another's.
 func recorder(p *lk.ParticipantInfo) bool {
-	return p.GetKind() == lk.ParticipantInfo_EGRESS || p.GetPermission().GetRecorder() || p.GetPermission().GetHidden()
+	//nolint:staticcheck // a deprecated field, and the only one that says it of a recorder by grant
+	byGrant := p.GetPermission().GetRecorder()
+	return byGrant || p.GetKind() == lk.ParticipantInfo_EGRESS || p.GetPermission().GetHidden()
 }

@@ -145,7 +145,7 @@ func (p *publisher) add(ctx context.Context, pub *joiner.Publication) error {
 	}
 	err := p.send(ctx, &lk.SignalRequest{Message: &lk.SignalRequest_AddTrack{AddTrack: &lk.AddTrackRequest{
 		Cid: out.ID(), Name: pub.StreamID(), Type: lk.TrackType_AUDIO, Source: lk.TrackSource_MICROPHONE,
-		DisableRed: true, AudioFeatures: features, Stereo: pub.Channels() == 2,
+		DisableRed: true, AudioFeatures: features,
 	}}})
 	if err != nil {
 		return err
