@@ -231,7 +231,7 @@ func (c *Capture) checkpoint(at time.Duration) error {
 	if at < c.timeline.checkpointed+checkpointEvery {
 		return nil
 	}
-	if err := c.keeper.rotate(c.timeline.snapshot()); err != nil {
+	if err := c.rotate(c.timeline); err != nil {
 		return err
 	}
 	c.timeline.checkpointed = at

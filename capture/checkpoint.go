@@ -29,8 +29,14 @@ type timelineSnapshot struct {
 	Controlled time.Duration `json:"controlled,omitempty"`
 }
 
-func (t *timeline) snapshot() []byte {
+// snapshot is the checkpoint of the present. The event log is in its file as far
+// as the checkpoint says: a kill right after it must not leave it shorter.
+func (t *timeline) snapshot() ([]byte, error) {
 	t.noteWaves(true)
+	if err := t.events.flush(); err != nil {
+		t.fail(err)
+		return nil, err
+	}
 	s := timelineSnapshot{
 		Frame: t.frame, Applied: t.applied, Busy: t.busy, Heard: t.heard, Newest: t.newest, Linked: t.linked,
 		Events: t.events.size, Users: t.users,
@@ -49,7 +55,16 @@ func (t *timeline) snapshot() []byte {
 	if err != nil {
 		panic("capture: snapshot: " + err.Error())
 	}
-	return b
+	return b, nil
+}
+
+// rotate begins a stretch of the journal with a checkpoint.
+func (c *Capture) rotate(t *timeline) error {
+	s, err := t.snapshot()
+	if err != nil {
+		return err
+	}
+	return c.keeper.rotate(s)
 }
 
 // restoreTimeline makes a timeline from a checkpoint, or a new one from none.

@@ -23,7 +23,7 @@ func (c *Capture) finish(ctx context.Context, cause error) error {
 	err := c.persist(ctx, func() error { return c.drain(last) })
 	if err != nil || resumable(cause) {
 		if err == nil {
-			err = c.keeper.rotate(c.timeline.snapshot())
+			err = c.rotate(c.timeline)
 		}
 		err = errors.Join(err, c.journal.Close())
 		c.tellNews()

@@ -238,7 +238,7 @@ func (c *Capture) rebuild(a *archive, e *eventLog, upTo time.Duration) error {
 	}
 	c.timeline = t
 	if len(checkpoint) == 0 {
-		if err := c.keeper.rotate(t.snapshot()); err != nil {
+		if err := c.rotate(t); err != nil {
 			return err
 		}
 	}

@@ -282,6 +282,9 @@ func (o *segmented) open(frame int64) (err error) {
 // frame passes one decoded frame on, after silence for the time since the
 // last.
 func (o *segmented) frame(n int64, f *pcm.Frame) error {
+	if o.peaks != nil && o.mode(n) == "" { // also of what is sealed: its lines may have been cut off
+		o.peaks.Frame(n*pcm.FrameSize, f)
+	}
 	if o.segmenter == nil {
 		// After a pause the file goes on without waiting for a packet.
 		p := o.store.progress
@@ -303,7 +306,6 @@ func (o *segmented) frame(n int64, f *pcm.Frame) error {
 		mode = PauseSilence
 	}
 	f = cover(f, &o.covered, o.mode(n-1), mode, o.mode(n+1), ToneSpec{}, 0)
-	o.peaks.Frame(n*pcm.FrameSize, f)
 	if err := o.segmenter.WriteFrame(f); err != nil {
 		return err
 	}
