@@ -24,7 +24,7 @@ func (d *daemon) roomURL(r capture.RoomSpec) (string, error) {
 	case r.System != "livekit":
 		return r.URL, nil
 	}
-	if _, server, ok := d.liveKit(r.URL); ok {
+	if server, ok := d.liveKit(r.URL); ok {
 		return server.URL, nil
 	}
 	known := strings.Join(slices.Sorted(maps.Keys(d.config.LiveKit)), ", ")
@@ -48,30 +48,30 @@ func asHTTP(url string) string {
 }
 
 // liveKit finds a configured LiveKit server by name or URL.
-func (d *daemon) liveKit(which string) (name string, server configs.LiveKit, ok bool) {
+func (d *daemon) liveKit(which string) (server configs.LiveKit, ok bool) {
 	if which == "" && len(d.config.LiveKit) == 1 {
-		for name, server := range d.config.LiveKit {
-			return name, server, true
+		for _, server := range d.config.LiveKit {
+			return server, true
 		}
 	}
 	plain := func(url string) string { return strings.TrimSuffix(asHTTP(url), "/") }
 	for name, server := range d.config.LiveKit {
 		if which == name || which != "" && plain(which) == plain(server.URL) {
-			return name, server, true
+			return server, true
 		}
 	}
-	return "", configs.LiveKit{}, false
+	return configs.LiveKit{}, false
 }
 
 func (d *daemon) liveKitKeys(url string) (livekit.Credentials, bool) {
-	_, server, ok := d.liveKit(url)
+	server, ok := d.liveKit(url)
 	return livekit.Credentials{Key: server.APIKey, Secret: server.APISecret}, ok && url != ""
 }
 
 // liveKitClient dials what the configuration names freely, all else through
 // the guard.
 func (d *daemon) liveKitClient(url string) *http.Client {
-	if _, _, ok := d.liveKit(url); ok {
+	if _, ok := d.liveKit(url); ok {
 		return http.DefaultClient
 	}
 	return &http.Client{Transport: d.guard.Transport()}
