@@ -1418,7 +1418,6 @@
       this.#pushIs(streamID, { state: "PUBLISH_REQUESTING", errorCode: 0 });
       this.#pushIs(streamID, { state: "NO_PUBLISH", errorCode: Code.PUBLISH_NO_ADDRESS }, NO_RTMP);
       this.#pushes.delete(streamID);
-      this.#stopped.add(streamID);
       throw new ZegoError(Code.PUBLISH_NO_ADDRESS, NO_RTMP);
     }
     startPlay(streamID) {
@@ -1428,7 +1427,6 @@
       this.#playIs(streamID, { state: "PLAY_REQUESTING", errorCode: 0 });
       this.#playIs(streamID, { state: "NO_PLAY", errorCode: Code.PLAY_NO_ADDRESS }, NO_RTMP);
       this.#plays.delete(streamID);
-      this.#stopped.add(streamID);
       throw new ZegoError(Code.PLAY_NO_ADDRESS, NO_RTMP);
     }
     /** Whether there was something to stop. */

@@ -89,7 +89,6 @@ export class MiniComponents implements Components {
     this.#pushIs(streamID, { state: 'PUBLISH_REQUESTING', errorCode: 0 });
     this.#pushIs(streamID, { state: 'NO_PUBLISH', errorCode: Code.PUBLISH_NO_ADDRESS }, NO_RTMP);
     this.#pushes.delete(streamID);
-    this.#stopped.add(streamID); // no component can say that it is published
     throw new ZegoError(Code.PUBLISH_NO_ADDRESS, NO_RTMP);
   }
 
@@ -100,7 +99,6 @@ export class MiniComponents implements Components {
     this.#playIs(streamID, { state: 'PLAY_REQUESTING', errorCode: 0 });
     this.#playIs(streamID, { state: 'NO_PLAY', errorCode: Code.PLAY_NO_ADDRESS }, NO_RTMP);
     this.#plays.delete(streamID);
-    this.#stopped.add(streamID);
     throw new ZegoError(Code.PLAY_NO_ADDRESS, NO_RTMP);
   }
 

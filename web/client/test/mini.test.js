@@ -166,19 +166,15 @@ test('the components\' events drive the states', async (t) => {
   assert.deepEqual(log, ['push own PUBLISHING 0', 'play b1 PLAYING 0', 'push own NO_PUBLISH 0', 'play b1 NO_PLAY 0']);
 });
 
-test('what was refused is never shown as published or played', async (t) => {
+test('a component that publishes although start was refused is believed', async (t) => {
   const { zg, log, enter } = await setUp(t);
   await enter();
   await assert.rejects(zg.createPusher().start('own'), { errorCode: 1103020 });
   await assert.rejects(zg.getPlayerInstance('b1').play(), { errorCode: 1104020 });
   const told = log.length;
-  for (const code of [1001, 1002, 3002]) zg.updatePlayerState('own', event('statechange', { code, message: '' }));
-  for (const code of [2001, 2004, 3002]) zg.updatePlayerState('b1', event('statechange', { code, message: '' }, 'b1'));
-  zg.getPusherInstance().stop();
-  zg.getPlayerInstance('b1').stop();
   zg.updatePlayerState('own', event('statechange', { code: 1002, message: '' }));
-  zg.logoutRoom();
-  assert.deepEqual(log.slice(told), ['DISCONNECTED 0']);
+  zg.updatePlayerState('b1', event('statechange', { code: 2004, message: '' }, 'b1'));
+  assert.deepEqual(log.slice(told), ['push own PUBLISHING 0', 'play b1 PLAYING 0']);
 });
 
 test('net status and volume become quality and levels', async (t) => {
