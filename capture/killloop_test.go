@@ -23,15 +23,18 @@ import (
 // life is what a recorder had received and called durable when it ended.
 type life struct {
 	first, last [recorderStreams]int64
-	durable     [recorderStreams + 1]int64
+	durable     [recorderStreams + 1]int64 // samples that cannot get lost any more
 }
 
 func (b *board) life() (l life) {
 	for i := range l.first {
 		l.first[i], l.last[i] = b.First[i].Load(), b.Last[i].Load()
 	}
+	// "Durable to" is of what comes within 200 ms. What was sent later than that,
+	// because this machine had no time for the sender, came from nowhere.
+	late := max(0, time.Duration(b.Late.Load())-150*time.Millisecond)
 	for i := range l.durable {
-		l.durable[i] = b.Durable[i].Load()
+		l.durable[i] = max(0, b.Durable[i].Load()-pcm.Samples(late))
 	}
 	return l
 }

@@ -32,6 +32,7 @@ type board struct {
 	Last     [recorderStreams]atomic.Int64 // number of the newest packet that the capture has received
 	Durable  [recorderStreams + 1]atomic.Int64
 	Stopping atomic.Int64
+	Late     atomic.Int64 // by how much the latest of the packets came after its time
 }
 
 func openBoard(t testing.TB, name string) *board {
@@ -166,7 +167,9 @@ func TestRecorderProcess(t *testing.T) {
 		until = time.Now().Add(300 * time.Millisecond)
 	}
 	for n := int64(time.Since(job.Begin)/pcm.FrameTime) + 1; time.Now().Before(until); n++ {
-		<-time.After(time.Until(job.Begin.Add(time.Duration(n) * pcm.FrameTime)))
+		due := job.Begin.Add(time.Duration(n) * pcm.FrameTime)
+		<-time.After(time.Until(due))
+		b.Late.Store(max(b.Late.Load(), int64(time.Since(due))))
 		for i := range recorderStreams {
 			id := fmt.Sprintf("voice%d", i)
 			if !s.reached(id) {
