@@ -38,6 +38,8 @@ type archive struct {
 
 	encryption encryption
 	storages   []string // all of the recording's: key files go to each
+
+	rewound []int64 // how much of the event log was kept, each time it was written again
 }
 
 type openSegment struct {
@@ -79,6 +81,7 @@ type archiveLine struct {
 	Buckets []string         `json:"buckets,omitempty"` // where the sealed segment or the key goes
 	Gap     *storage.Gap     `json:"gap,omitempty"`     // declared; without samples it begins
 	Retired string           `json:"retired,omitempty"` // an output that was removed
+	Rewound *int64           `json:"rewound,omitempty"` // bytes of the event log that were kept when the rest was written again
 }
 
 // openArchive reads the log of a recording, or starts it, and finishes what a
@@ -122,6 +125,9 @@ func (a *archive) load() error {
 		}
 		if p := a.outputs[l.Retired]; p != nil {
 			p.retired = true
+		}
+		if l.Rewound != nil {
+			a.rewound = append(a.rewound, *l.Rewound)
 		}
 		if l.Sealed != nil {
 			a.note(*l.Sealed)
@@ -231,19 +237,37 @@ func (a *archive) catchUp() error {
 // state that they had: 1.5 s by measurement.
 const settle = 2 * pcm.Rate
 
+// rewind notes that the event log is written again from a size on. What decoders
+// that begin cold make of the same packets may have other figures and so other
+// lengths: checkpoints of before then do not know their place in it any more.
+func (a *archive) rewind(size int64) error {
+	if err := a.write(archiveLine{Rewound: &size}); err != nil {
+		return err
+	}
+	a.rewound = append(a.rewound, size)
+	return nil
+}
+
 // covers says that the timeline can be rebuilt from a checkpoint: everything
 // not sealed begins long enough after it. After a restart no file is open; then
 // the checkpoint tells what was when it was taken.
 func (a *archive) covers(checkpoint []byte) bool {
 	var s struct {
-		Frame int64         `json:"frame"`
-		Open  []openSegment `json:"open"`
+		Frame  int64         `json:"frame"`
+		Events int64         `json:"events"`
+		Life   int           `json:"life"`
+		Open   []openSegment `json:"open"`
 	}
 	if json.Unmarshal(checkpoint, &s) != nil {
 		return false
 	}
 	if s.Frame == 0 {
 		return true
+	}
+	for _, kept := range a.rewound[min(s.Life, len(a.rewound)):] {
+		if s.Events > kept {
+			return false
+		}
 	}
 	for _, f := range a.open {
 		if f.start < s.Frame*pcm.FrameSize+settle {

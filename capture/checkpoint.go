@@ -16,7 +16,8 @@ type timelineSnapshot struct {
 	Heard   bool             `json:"heard"`
 	Newest  time.Duration    `json:"newest"`
 	Linked  bool             `json:"linked"`
-	Events  int64            `json:"events"`
+	Events  int64            `json:"events"`         // bytes of the event log
+	Life    int              `json:"life,omitempty"` // how often it had been rewound
 	Users   []storage.User   `json:"users"`
 	Streams []streamSnapshot `json:"streams"`
 	Mix     []byte           `json:"mix,omitempty"`
@@ -39,7 +40,7 @@ func (t *timeline) snapshot() ([]byte, error) {
 	}
 	s := timelineSnapshot{
 		Frame: t.frame, Applied: t.applied, Busy: t.busy, Heard: t.heard, Newest: t.newest, Linked: t.linked,
-		Events: t.events.size, Users: t.users,
+		Events: t.events.size, Life: len(t.archive.rewound), Users: t.users,
 		News: t.news, NewsCount: t.newsCount, Base: &t.base, Turns: t.turns, Controlled: t.controlled,
 	}
 	for o := range t.archive.open {
@@ -85,6 +86,11 @@ func restoreTimeline(spec Spec, a *archive, e *eventLog, checkpoint []byte) (*ti
 	}
 	if n := len(t.turns); n > 0 {
 		t.told = t.turns[n-1].Control.Settings
+	}
+	if len(checkpoint) > 0 {
+		if err := a.rewind(s.Events); err != nil {
+			return nil, err
+		}
 	}
 	if err := e.truncate(s.Events); err != nil {
 		return nil, err
