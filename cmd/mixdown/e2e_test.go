@@ -52,8 +52,7 @@ type meeting struct {
 
 // TestEndToEnd is the main job, with real browsers, real speech and a real S3
 // server: everybody is heard, kept, proved and at their time.
-func TestEndToEnd(t *testing.T) {
-	t.Parallel()
+func TestEndToEnd(t *testing.T) { // alone: two browsers are enough for a machine
 	m := newMeeting(t)
 	m.talk()
 	m.hold()

@@ -67,8 +67,7 @@ func liveKitGuests(t *testing.T, server *livekittest.Server, room string) string
 // TestLiveKitBrowsers: two Chromium with LiveKit's own client and one person in
 // Go are captured and mixed; nobody sees the recorder, everybody that the room
 // is recorded.
-func TestLiveKitBrowsers(t *testing.T) {
-	t.Parallel()
+func TestLiveKitBrowsers(t *testing.T) { // alone: two browsers are enough for a machine
 	server := livekittest.Start(t)
 	h := startHere(t, withLiveKit(server.URL))
 	const room = "browsers"

@@ -80,8 +80,11 @@ func invite(t *testing.T, server *livekittest.Server, room, identity string, hz 
 func (g *guest) sound(t *testing.T, sound time.Duration) {
 	const silence = time.Second
 	packets := burst(t, g.hz, silence, sound, silence+sound+time.Second)
-	first := g.Frames()
+	first := int64(-1) // the frame that is sent first: the clock has gone on since the last one
 	g.Payload = func(n int64) []byte {
+		if first < 0 {
+			first = n
+		}
 		i := min(n-first, int64(len(packets))-1)
 		at := time.Duration(i) * pcm.FrameTime
 		g.sent(n, at >= silence && at < silence+sound)

@@ -40,7 +40,12 @@ func TestRules(t *testing.T) {
 		d = explain("room=team-a")
 		return d.Capture != "" && d.Verdicts[0].Result == rules.Recorded
 	})
-	if other := explain("room=board"); other.Verdicts[0].Result != rules.OtherRoom || !other.Open || !strings.Contains(other.Verdicts[0].Because, "team-*") {
+	var other rules.Decision
+	eventually(t, "the other room is open", 10*time.Second, func() bool {
+		other = explain("room=board")
+		return other.Open
+	})
+	if other.Verdicts[0].Result != rules.OtherRoom || !strings.Contains(other.Verdicts[0].Because, "team-*") {
 		t.Errorf("the other room: %+v", other)
 	}
 	eventually(t, "the mix is published", 10*time.Second, func() bool {

@@ -19,6 +19,7 @@ import (
 	"io"
 	"math/big"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/digitorus/pkcs7"
@@ -59,7 +60,7 @@ func (a *Authority) Stamp(ctx context.Context, sum [32]byte) (stamp []byte, at t
 	if stamp, err = a.ask(ctx, body); err != nil {
 		return nil, at, err
 	}
-	told, err := rfc3161.ParseResponse(stamp)
+	told, err := parseResponse(stamp)
 	if err != nil {
 		return nil, at, err
 	}
@@ -97,6 +98,22 @@ func (a *Authority) ask(ctx context.Context, body []byte) ([]byte, error) {
 	return answer, nil
 }
 
+// parsing is held while pkcs7 reads: it counts how deep it is in a variable of
+// the package.
+var parsing sync.Mutex
+
+func parseResponse(stamp []byte) (*rfc3161.Timestamp, error) {
+	parsing.Lock()
+	defer parsing.Unlock()
+	return rfc3161.ParseResponse(stamp)
+}
+
+func parseToken(token []byte) (*pkcs7.PKCS7, error) {
+	parsing.Lock()
+	defer parsing.Unlock()
+	return pkcs7.Parse(token)
+}
+
 // Checked is what a time stamp says.
 type Checked struct {
 	At      time.Time
@@ -108,7 +125,7 @@ type Checked struct {
 // it, which is one for time stamps and, unless roots is nil, comes from one of
 // them at the time of the stamp.
 func Check(stamp []byte, sum [32]byte, roots *x509.CertPool) (Checked, error) {
-	told, err := rfc3161.ParseResponse(stamp)
+	told, err := parseResponse(stamp)
 	if err != nil {
 		return Checked{}, err
 	}
@@ -116,7 +133,7 @@ func Check(stamp []byte, sum [32]byte, roots *x509.CertPool) (Checked, error) {
 	if told.HashAlgorithm != crypto.SHA256 || !bytes.Equal(told.HashedMessage, sum[:]) {
 		return c, errors.New("it is of something else")
 	}
-	p7, err := pkcs7.Parse(told.RawToken)
+	p7, err := parseToken(told.RawToken)
 	if err != nil {
 		return c, err
 	}

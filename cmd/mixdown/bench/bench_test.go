@@ -16,7 +16,7 @@ func TestFigures(t *testing.T) {
 		{rooms: 1, streams: 100, kind: "live", us: 2400, p50: 40, p99: 55},
 		{rooms: 1, streams: 100, kind: "stored", us: 600},
 		{rooms: 50, streams: 2, kind: "record", us: 2700},
-		{rooms: 1, streams: 500, kind: "record", us: 1700},
+		{rooms: 1, streams: 500, kind: "record", us: 1700, share: 1},
 	})
 	for what, v := range map[string][2]float64{
 		"record":  {f.RecordRatio, 1.2},
