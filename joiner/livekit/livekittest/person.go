@@ -134,3 +134,30 @@ func (s *Server) Hear(t testing.TB, room, identity, name string) func() int {
 	s.play(t, room, identity, name, func([]byte) { count.Add(1) })
 	return func() int { return int(count.Load()) }
 }
+
+// Watch brings in somebody who only looks who comes and goes: what it returns
+// lists them, in their order.
+func (s *Server) Watch(t testing.TB, room, identity string) func() []string {
+	t.Helper()
+	quiet()
+	var mu sync.Mutex
+	var seen []string
+	note := func(what string) func(*lksdk.RemoteParticipant) {
+		return func(p *lksdk.RemoteParticipant) {
+			mu.Lock()
+			defer mu.Unlock()
+			seen = append(seen, p.Identity()+" "+what)
+		}
+	}
+	r, err := lksdk.ConnectToRoom(s.URL, lksdk.ConnectInfo{APIKey: Key, APISecret: Secret, RoomName: room, ParticipantIdentity: identity},
+		&lksdk.RoomCallback{OnParticipantConnected: note("comes"), OnParticipantDisconnected: note("goes")}, lksdk.WithAutoSubscribe(false))
+	if err != nil {
+		t.Fatalf("%s joins: %v", identity, err)
+	}
+	t.Cleanup(r.Disconnect)
+	return func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(seen)
+	}
+}
