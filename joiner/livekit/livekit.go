@@ -18,8 +18,8 @@
 // has a login of its own, whose user is the recorder's with "-mix" behind and
 // counts as a recorder, too: it does not keep the room open.
 //
-// The promises: a receiver gets packets of its stream only and nothing after
-// StreamRemoved; a lost WebSocket whose media lives is resumed without a hole;
+// The promises: a receiver gets packets of its stream only and nothing that
+// comes after StreamRemoved; a lost WebSocket whose media lives is resumed without a hole;
 // a dead link is noticed within 8 s. The first packets of a stream that is
 // published while the recorder is there are those after the server told of it:
 // LiveKit keeps none. End-to-end encrypted tracks cannot be heard and are not

@@ -5,12 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
-	"strconv"
 	"strings"
 	"sync"
 
 	lk "github.com/livekit/protocol/livekit"
+	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 
 	"mixdown/joiner"
@@ -29,18 +28,14 @@ type player struct {
 	log    *slog.Logger
 	fail   context.CancelCauseFunc // ends the connection
 
-	kick   chan struct{} // there is something to do
-	tracks sync.WaitGroup
+	kick  chan struct{} // there is something to do
+	slots track.Slots   // by SID of the track
 
 	mu         sync.Mutex
-	slots      map[string]*track.Slot // by SID of the track
-	red        map[string]bool        // tracks to be received as redundant audio
+	red        map[string]bool // tracks to be received as redundant audio
 	offers     []*lk.SessionDescription
 	candidates []string
-	ssrcs      map[uint32]string // SID of each offered track
-	mids       map[string]string
 	media      *track.Connection
-	closed     bool
 }
 
 func newPlayer(from track.Source, send sending, log *slog.Logger, fail context.CancelCauseFunc) *player {
@@ -50,10 +45,7 @@ func newPlayer(from track.Source, send sending, log *slog.Logger, fail context.C
 		log:    log,
 		fail:   fail,
 		kick:   make(chan struct{}, 1),
-		slots:  make(map[string]*track.Slot),
 		red:    make(map[string]bool),
-		ssrcs:  make(map[uint32]string),
-		mids:   make(map[string]string),
 	}
 }
 
@@ -62,18 +54,15 @@ func (p *player) play(sid string, red bool, r joiner.Receiver) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.red[sid] = red
-	p.slot(sid).Set(r)
+	p.slots.Set(sid, r)
 }
 
-// end says that a track is no more; its receiver gets nothing when end has
-// returned.
+// end says that a track is no more; its receiver gets nothing that comes after
+// end has returned.
 func (p *player) end(sid string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if s := p.slots[sid]; s != nil {
-		s.Set(nil)
-	}
-	delete(p.slots, sid)
+	p.slots.Forget(sid)
 	delete(p.red, sid)
 }
 
@@ -91,15 +80,6 @@ func (p *player) candidate(init string) {
 	defer p.mu.Unlock()
 	p.candidates = append(p.candidates, init)
 	p.wake()
-}
-
-func (p *player) slot(sid string) *track.Slot {
-	s := p.slots[sid]
-	if s == nil {
-		s = new(track.Slot)
-		p.slots[sid] = s
-	}
-	return s
 }
 
 func (p *player) wake() {
@@ -184,7 +164,7 @@ func (p *player) open(ctx context.Context) (*track.Connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.PC.OnTrack(func(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) { p.track(m, t, r) })
+	m.Receive(p.find, func(err error) { p.fail(err) })
 	m.PC.OnICECandidate(func(c *webrtc.ICECandidate) { trickle(ctx, p.send, c, lk.SignalTarget_SUBSCRIBER) })
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -222,7 +202,7 @@ func addCandidate(pc *webrtc.PeerConnection, init string, log *slog.Logger) {
 
 func (p *player) answer(ctx context.Context, pc *webrtc.PeerConnection, o *lk.SessionDescription) error {
 	offer := webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: o.Sdp}
-	if err := p.learn(offer, o.MidToTrackId); err != nil {
+	if err := p.slots.Learn(offer, func(mid string, m *sdp.MediaDescription) string { return trackOf(mid, m, o.MidToTrackId) }); err != nil {
 		return fmt.Errorf("LiveKit's offer: %w", err)
 	}
 	if err := pc.SetRemoteDescription(offer); err != nil {
@@ -246,37 +226,17 @@ func (p *player) answer(ctx context.Context, pc *webrtc.PeerConnection, o *lk.Se
 	return nil
 }
 
-// learn notes which track each SSRC and each media section carries.
-func (p *player) learn(offer webrtc.SessionDescription, mids map[string]string) error {
-	parsed, err := offer.Unmarshal()
-	if err != nil {
-		return err
+// trackOf is the SID of the track in a media section.
+func trackOf(mid string, m *sdp.MediaDescription, mids map[string]string) string {
+	if m.MediaName.Media != "audio" {
+		return ""
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, section := range parsed.MediaDescriptions {
-		mid, _ := section.Attribute("mid")
-		sid := mids[mid]
-		if msid, ok := section.Attribute("msid"); ok && sid == "" {
-			_, sid, _ = strings.Cut(msid, " ")
-		}
-		if sid == "" || section.MediaName.Media != "audio" {
-			continue
-		}
-		p.mids[mid] = sid
-		for _, a := range section.Attributes {
-			if a.Key != "ssrc" {
-				continue
-			}
-			number, _, _ := strings.Cut(a.Value, " ")
-			ssrc, err := strconv.ParseUint(number, 10, 32)
-			if err != nil {
-				return fmt.Errorf("SSRC %q: %w", number, err)
-			}
-			p.ssrcs[uint32(ssrc)] = sid
-		}
+	if sid := mids[mid]; sid != "" {
+		return sid
 	}
-	return nil
+	msid, _ := m.Attribute("msid")
+	_, sid, _ := strings.Cut(msid, " ")
+	return sid
 }
 
 // prefer says for each track in which form it is to come: as its publisher
@@ -286,7 +246,7 @@ func (p *player) prefer(pc *webrtc.PeerConnection) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, t := range pc.GetTransceivers() {
-		if t.Kind() != webrtc.RTPCodecTypeAudio || p.red[p.mids[t.Mid()]] {
+		if t.Kind() != webrtc.RTPCodecTypeAudio || p.red[p.slots.Name(t.Mid())] {
 			continue
 		}
 		var plain []webrtc.RTPCodecParameters
@@ -302,62 +262,21 @@ func (p *player) prefer(pc *webrtc.PeerConnection) error {
 	return nil
 }
 
-// track receives a track to its end. pion calls it on a goroutine of its own,
-// with the first packet waiting in t.
-func (p *player) track(m *track.Connection, t *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
-	s := p.enter(t, r)
-	if s == nil {
-		return
-	}
-	defer p.tracks.Done()
-	p.tracks.Go(func() {
-		defer p.catch()
-		track.Reports(r, s)
-	})
-	defer p.catch()
-	m.Packets(t, r, s)
-}
-
-// enter finds a track's slot and counts the track, or returns nil.
-func (p *player) enter(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) *track.Slot {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		return nil
-	}
-	sid, ok := p.ssrcs[uint32(t.SSRC())]
-	if !ok {
-		sid, ok = p.mids[r.RTPTransceiver().Mid()]
-	}
-	if !ok {
+// find finds the slot of a track.
+func (p *player) find(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) *track.Slot {
+	slot, known := p.slots.Find(t, r)
+	if !known {
 		p.log.Warn("a track that nobody told of", "ssrc", uint32(t.SSRC()))
-		return nil
 	}
-	s := p.slots[sid]
-	if s == nil {
-		return nil // it ended meanwhile
-	}
-	p.tracks.Add(1)
-	return s
-}
-
-// catch turns a receiver's panic into the connection's end.
-func (p *player) catch() {
-	if v := recover(); v != nil {
-		p.fail(fmt.Errorf("%w: receiver panicked: %v\n%s", joiner.ErrPermanent, v, debug.Stack()))
-	}
+	return slot
 }
 
 func (p *player) close() {
+	p.slots.Clear()
 	p.mu.Lock()
-	p.closed = true
-	for _, s := range p.slots {
-		s.Set(nil)
-	}
 	m := p.media
 	p.mu.Unlock()
 	if m != nil {
 		m.Close(p.log)
 	}
-	p.tracks.Wait()
 }

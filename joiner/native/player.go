@@ -4,13 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 
 	"mixdown/joiner"
@@ -29,17 +27,13 @@ type player struct {
 	log    *slog.Logger
 	fail   context.CancelCauseFunc // ends the connection
 
-	kick   chan struct{} // there is something to do
-	tracks sync.WaitGroup
+	kick  chan struct{} // there is something to do
+	slots track.Slots   // by stream ID
 
 	mu     sync.Mutex
-	slots  map[string]*track.Slot // by stream ID
-	asked  map[string]bool        // streams that play, or will when asked for
-	asking []string               // streams to ask for
+	asked  map[string]bool // streams that play, or will when asked for
+	asking []string        // streams to ask for
 	offers []signal.OfferParams
-	ssrcs  map[uint32]string // of each offered stream
-	mids   map[string]string
-	closed bool
 }
 
 func newPlayer(from track.Source, w *wire, log *slog.Logger, fail context.CancelCauseFunc) *player {
@@ -49,10 +43,7 @@ func newPlayer(from track.Source, w *wire, log *slog.Logger, fail context.Cancel
 		log:    log,
 		fail:   fail,
 		kick:   make(chan struct{}, 1),
-		slots:  make(map[string]*track.Slot),
 		asked:  make(map[string]bool),
-		ssrcs:  make(map[uint32]string),
-		mids:   make(map[string]string),
 	}
 }
 
@@ -67,7 +58,7 @@ func (p *player) play(wishes []wish) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, w := range wishes {
-		p.slot(w.streamID).Set(w.receiver)
+		p.slots.Set(w.streamID, w.receiver)
 		if !p.asked[w.streamID] {
 			p.asked[w.streamID] = true
 			p.asking = append(p.asking, w.streamID)
@@ -81,9 +72,7 @@ func (p *player) play(wishes []wish) {
 func (p *player) end(streamID string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if s := p.slots[streamID]; s != nil {
-		s.End()
-	}
+	p.slots.End(streamID)
 	delete(p.asked, streamID)
 	p.asking = slices.DeleteFunc(p.asking, func(id string) bool { return id == streamID })
 }
@@ -94,15 +83,6 @@ func (p *player) offer(o signal.OfferParams) {
 	defer p.mu.Unlock()
 	p.offers = append(p.offers, o)
 	p.wake()
-}
-
-func (p *player) slot(streamID string) *track.Slot {
-	s := p.slots[streamID]
-	if s == nil {
-		s = new(track.Slot)
-		p.slots[streamID] = s
-	}
-	return s
 }
 
 func (p *player) wake() {
@@ -141,7 +121,7 @@ func (p *player) run(ctx context.Context) (err error) {
 				if m, err = p.source.Open(); err != nil {
 					return err
 				}
-				m.PC.OnTrack(func(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) { p.track(m, t, r) })
+				m.Receive(p.find, func(err error) { p.fail(err) })
 			}
 			if err := p.answer(ctx, m.PC, o); err != nil {
 				return err
@@ -183,7 +163,7 @@ func (p *player) ask(streams []string) {
 
 func (p *player) answer(ctx context.Context, pc *webrtc.PeerConnection, o signal.OfferParams) error {
 	offer := webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: o.SDP}
-	if err := p.learn(offer, o.Streams); err != nil {
+	if err := p.slots.Learn(offer, func(mid string, _ *sdp.MediaDescription) string { return o.Streams[mid] }); err != nil {
 		return fmt.Errorf("room server's offer: %w", err)
 	}
 	if err := pc.SetRemoteDescription(offer); err != nil {
@@ -203,87 +183,18 @@ func (p *player) answer(ctx context.Context, pc *webrtc.PeerConnection, o signal
 	return nil
 }
 
-// learn notes which stream each SSRC and each media section carries.
-func (p *player) learn(offer webrtc.SessionDescription, streams map[string]string) error {
-	parsed, err := offer.Unmarshal()
-	if err != nil {
-		return err
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, section := range parsed.MediaDescriptions {
-		mid, _ := section.Attribute("mid")
-		streamID, ok := streams[mid]
-		if !ok {
-			continue
-		}
-		p.mids[mid] = streamID
-		for _, a := range section.Attributes {
-			if a.Key != "ssrc" {
-				continue
-			}
-			number, _, _ := strings.Cut(a.Value, " ")
-			ssrc, err := strconv.ParseUint(number, 10, 32)
-			if err != nil {
-				return fmt.Errorf("SSRC %q: %w", number, err)
-			}
-			p.ssrcs[uint32(ssrc)] = streamID
-		}
-	}
-	return nil
-}
-
-// track receives a track to its end. pion calls it on a goroutine of its own,
-// with the first packet waiting in t.
-func (p *player) track(m *track.Connection, t *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
-	s := p.enter(t, r)
-	if s == nil {
-		return
-	}
-	defer p.tracks.Done()
-	p.tracks.Go(func() {
-		defer p.catch()
-		track.Reports(r, s)
-	})
-	defer p.catch()
-	m.Packets(t, r, s)
-}
-
-// enter finds a track's slot and counts the track, or returns nil.
-func (p *player) enter(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) *track.Slot {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		return nil
-	}
-	streamID, ok := p.ssrcs[uint32(t.SSRC())]
-	if !ok {
-		streamID, ok = p.mids[r.RTPTransceiver().Mid()]
-	}
-	if !ok {
+// find finds the slot of a track.
+func (p *player) find(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) *track.Slot {
+	slot, known := p.slots.Find(t, r)
+	if !known {
 		p.log.Warn("a track of no stream", "ssrc", uint32(t.SSRC()))
-		return nil
 	}
-	p.tracks.Add(1)
-	return p.slot(streamID)
-}
-
-// catch turns a receiver's panic into the connection's end.
-func (p *player) catch() {
-	if v := recover(); v != nil {
-		p.fail(fmt.Errorf("%w: receiver panicked: %v\n%s", joiner.ErrPermanent, v, debug.Stack()))
-	}
+	return slot
 }
 
 func (p *player) close(m *track.Connection) {
-	p.mu.Lock()
-	p.closed = true
-	for _, s := range p.slots {
-		s.Set(nil)
-	}
-	p.mu.Unlock()
+	p.slots.Clear()
 	if m != nil {
 		m.Close(p.log)
 	}
-	p.tracks.Wait()
 }

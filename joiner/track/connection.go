@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/pion/transport/v5"
 	"github.com/pion/webrtc/v4"
 
+	"mixdown/joiner"
 	"mixdown/rooms/peer"
 )
 
@@ -37,6 +40,10 @@ type Connection struct {
 	engine  *peer.Engine
 	release func() // what it stands on
 	changed chan struct{}
+
+	mu     sync.Mutex
+	closed bool           // no track is read any more
+	tracks sync.WaitGroup // that are read
 }
 
 // Open makes a peer connection, on a socket of its own.
@@ -110,8 +117,49 @@ func (m *Connection) Watch(ctx context.Context, up func()) error {
 	}
 }
 
-// Close ends the connection and waits for its goroutines, but not for ever.
+// Receive leads each track that comes to the slot that find has for it; without
+// one it is not read. It is called before the first offer or answer. fail is
+// given the panic of a receiver.
+func (m *Connection) Receive(find func(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) *Slot, fail func(error)) {
+	// pion calls it on a goroutine of its own, with the first packet waiting in t.
+	m.PC.OnTrack(func(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
+		to := find(t, r)
+		if to == nil || !m.enter() {
+			return
+		}
+		go m.serve(fail, func() { receiveReports(r, to) }) // Close waits for it
+		m.serve(fail, func() { receivePackets(t, formatOf(r), m.engine.Arrival, to) })
+	})
+}
+
+// enter counts the two that read a track, unless it is too late for them.
+func (m *Connection) enter() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.closed {
+		m.tracks.Add(2)
+	}
+	return !m.closed
+}
+
+// serve reads to the end of a track.
+func (m *Connection) serve(fail func(error), read func()) {
+	defer m.tracks.Done()
+	defer func() {
+		if v := recover(); v != nil {
+			fail(fmt.Errorf("%w: receiver panicked: %v\n%s", joiner.ErrPermanent, v, debug.Stack()))
+		}
+	}()
+	read()
+}
+
+// Close ends the connection and waits for its goroutines, for pion's not for
+// ever.
 func (m *Connection) Close(log *slog.Logger) {
+	m.mu.Lock()
+	m.closed = true
+	m.mu.Unlock()
+	defer m.tracks.Wait()
 	closed := make(chan error, 1)
 	go func() {
 		err := m.PC.GracefulClose()

@@ -72,11 +72,6 @@ type reader interface {
 	Read(b []byte) (int, interceptor.Attributes, error)
 }
 
-// Packets reads a track to its end, on the caller's goroutine.
-func (c *Connection) Packets(t *webrtc.TrackRemote, r *webrtc.RTPReceiver, to *Slot) {
-	receivePackets(t, formatOf(r), c.engine.Arrival, to)
-}
-
 // format is what was negotiated for a track.
 type format struct {
 	level uint8 // ID of the audio level extension, 0 for none
@@ -98,7 +93,7 @@ func formatOf(r *webrtc.RTPReceiver) (f format) {
 	return f
 }
 
-// receivePackets is the hot path: one buffer and one packet are used for all.
+// receivePackets reads a track to its end. It is the hot path: one buffer and one packet are used for all.
 func receivePackets(track reader, f format, arrival func(ssrc uint32, seq uint16) time.Time, to *Slot) {
 	buffer := make([]byte, MaxPacket)
 	var p rtp.Packet
@@ -130,10 +125,9 @@ func level(p *rtp.Packet, id uint8) uint8 {
 	return playout.NoLevel
 }
 
-// Reports reads the RTCP of a track to its end. A goroutine per track wakes once
-// per report, which is cheaper than polling and keeps the arrival times true.
-func Reports(r *webrtc.RTPReceiver, to *Slot) { receiveReports(r, to) }
-
+// receiveReports reads the RTCP of a track to its end. A goroutine per track
+// wakes once per report, which is cheaper than polling and keeps the arrival
+// times true.
 func receiveReports(rtcp reader, to *Slot) {
 	buffer := make([]byte, MaxPacket)
 	for {

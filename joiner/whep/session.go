@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,9 +37,7 @@ type session struct {
 	sdp    string    // what it offers, once that is gathered
 	at     *resource // once the server has made one
 
-	mu     sync.Mutex
-	closed bool
-	tasks  sync.WaitGroup
+	tasks sync.WaitGroup
 }
 
 // open makes a session's peer connection.
@@ -147,9 +144,6 @@ func (e *session) tend(ctx context.Context, heard *atomic.Int64) error {
 // close takes the session down on both sides, in two seconds at most. It says
 // whether the server knows that it is over.
 func (e *session) close() (told bool) {
-	e.mu.Lock()
-	e.closed = true
-	e.mu.Unlock()
 	told = e.at.delete()
 	e.conn.Close(e.s.log)
 	e.tasks.Wait()
@@ -158,27 +152,7 @@ func (e *session) close() (told bool) {
 
 // play leads what arrives to a slot. A receiver's panic is given to fail.
 func (e *session) play(to *track.Slot, fail func(error)) error {
-	e.conn.PC.OnTrack(func(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
-		e.mu.Lock()
-		if e.closed {
-			e.mu.Unlock()
-			return
-		}
-		e.tasks.Add(2)
-		e.mu.Unlock()
-		catch := func() {
-			if v := recover(); v != nil {
-				fail(fmt.Errorf("%w: receiver panicked: %v\n%s", joiner.ErrPermanent, v, debug.Stack()))
-			}
-			e.tasks.Done()
-		}
-		go func() { // close waits for it
-			defer catch()
-			track.Reports(r, to)
-		}()
-		defer catch()
-		e.conn.Packets(t, r, to)
-	})
+	e.conn.Receive(func(*webrtc.TrackRemote, *webrtc.RTPReceiver) *track.Slot { return to }, fail)
 	_, err := e.conn.PC.AddTransceiverFromKind(webrtc.RTPCodecTypeAudio, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly})
 	if err != nil {
 		return fmt.Errorf("offer to play: %w", err)
