@@ -306,6 +306,24 @@ func open(t testing.TB, data string, system joiner.System, change ...func(*captu
 	return h
 }
 
+// image is a data folder as a kill would leave this one now.
+func (h *house) image() string {
+	h.t.Helper()
+	image := h.t.TempDir()
+	if err := os.CopyFS(image, os.DirFS(h.data)); err != nil {
+		h.t.Fatal(err)
+	}
+	return image
+}
+
+// kill is image; what the house writes from here on nobody will see.
+func (h *house) kill() (data string) {
+	h.t.Helper()
+	data = h.image()
+	h.stop()
+	return data
+}
+
 // start starts a capture of mix and streams in segments of ten seconds.
 func (h *house) start(id string, change ...func(*capture.Spec)) *capture.Capture {
 	h.t.Helper()

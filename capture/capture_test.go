@@ -3,7 +3,6 @@ package capture_test
 import (
 	"context"
 	"errors"
-	"os"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -193,7 +192,7 @@ func TestKill(t *testing.T) {
 			t.Parallel()
 			a := *a
 			synctest.Test(t, func(t *testing.T) {
-				s, data, copied := newStage(), t.TempDir(), t.TempDir()
+				s, data := newStage(), t.TempDir()
 				s.enter("a-mic", "ann", 1)
 				h := open(t, data, s)
 				h.start("c1")
@@ -201,10 +200,7 @@ func TestKill(t *testing.T) {
 				wg.Go(func() { a.speak(s, killed+20*time.Second) })
 				time.Sleep(killed)
 				synctest.Wait()
-				if err := os.CopyFS(copied, os.DirFS(data)); err != nil {
-					t.Fatal(err)
-				}
-				h.stop()
+				copied := h.kill()
 				time.Sleep(3 * time.Second)
 				h = open(t, copied, s)
 				c, err := h.captures.Get("c1")
@@ -319,7 +315,7 @@ func TestKillOfLongSegments(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const killed = 41330 * time.Millisecond
-				s, data, copied := newStage(), t.TempDir(), t.TempDir()
+				s, data := newStage(), t.TempDir()
 				s.enter("a-mic", "ann", 1)
 				h := open(t, data, s)
 				h.start("c1", func(s *capture.Spec) { s.Record = record })
@@ -327,11 +323,7 @@ func TestKillOfLongSegments(t *testing.T) {
 				wg.Go(func() { a.speak(s, killed+10*time.Second) })
 				time.Sleep(killed)
 				synctest.Wait()
-				if err := os.CopyFS(copied, os.DirFS(data)); err != nil {
-					t.Fatal(err)
-				}
-				h.stop()
-				h = open(t, copied, s)
+				h = open(t, h.kill(), s)
 				c, err := h.captures.Get("c1")
 				if err != nil {
 					t.Fatal(err)
@@ -359,7 +351,7 @@ func TestKillOfLongSegments(t *testing.T) {
 func TestKilledWhileStopping(t *testing.T) {
 	a := newVoice(t, "a-mic", 400)
 	synctest.Test(t, func(t *testing.T) {
-		s, data, copied := newStage(), t.TempDir(), t.TempDir()
+		s, data := newStage(), t.TempDir()
 		s.enter("a-mic", "ann", 1)
 		h := open(t, data, s)
 		c := h.start("c1")
@@ -368,9 +360,7 @@ func TestKilledWhileStopping(t *testing.T) {
 		time.Sleep(12 * time.Second)
 		wg.Go(func() { _ = c.Stop(context.Background()) })
 		time.Sleep(100 * time.Millisecond) // within the grace for late packets
-		if err := os.CopyFS(copied, os.DirFS(data)); err != nil {
-			t.Fatal(err)
-		}
+		copied := h.image()
 		wg.Wait()
 		h.stop()
 		h = open(t, copied, s)

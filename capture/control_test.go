@@ -66,7 +66,7 @@ func TestControlsAgain(t *testing.T) {
 
 func controlsAgain(t *testing.T, seed uint64, ann, bob *voice) {
 	rng := rand.New(rand.NewPCG(seed, 8))
-	s, data, copied := newStage(), t.TempDir(), t.TempDir()
+	s, data, copied := newStage(), t.TempDir(), ""
 	h := open(t, data, s)
 	s.enter("a-mic", "ann", 1)
 	s.enter("b-mic", "bob", 2)
@@ -79,9 +79,7 @@ func controlsAgain(t *testing.T, seed uint64, ann, bob *voice) {
 	wg.Go(func() {
 		time.Sleep(killed)
 		synctest.Wait()
-		if err := os.CopyFS(copied, os.DirFS(data)); err != nil {
-			t.Error(err)
-		}
+		copied = h.image()
 	})
 	for at := time.Second; at < length-2*time.Second; {
 		d := time.Duration(200+rng.IntN(2500)) * time.Millisecond
@@ -169,7 +167,7 @@ func TestPauseSurvivesAKill(t *testing.T) {
 			voice := *a
 			ann := &secret{voice: &voice}
 			synctest.Test(t, func(t *testing.T) {
-				s, data, copied := newStage(), t.TempDir(), t.TempDir()
+				s, data := newStage(), t.TempDir()
 				s.enter("a-mic", "ann", 1)
 				h := open(t, data, s)
 				c := h.start("c1", allOutputs)
@@ -184,10 +182,7 @@ func TestPauseSurvivesAKill(t *testing.T) {
 					t.Fatal(err)
 				}
 				// At once: only capture.json knows of it yet.
-				if err := os.CopyFS(copied, os.DirFS(data)); err != nil {
-					t.Fatal(err)
-				}
-				h.stop()
+				copied := h.kill()
 				time.Sleep(3 * time.Second)
 				h = open(t, copied, s)
 				c, err := h.captures.Get("c1")

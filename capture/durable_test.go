@@ -3,7 +3,6 @@ package capture_test
 import (
 	"context"
 	"math"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -24,7 +23,7 @@ func TestDurable(t *testing.T) {
 	for _, killed := range []time.Duration{1300 * time.Millisecond, 12170 * time.Millisecond, 21 * time.Second} {
 		t.Run(killed.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s, data, copied := newStage(), t.TempDir(), t.TempDir()
+				s, data := newStage(), t.TempDir()
 				s.enter("voice", "ann", 1)
 				h := open(t, data, s)
 				c := h.start("c1")
@@ -42,11 +41,7 @@ func TestDurable(t *testing.T) {
 						last = o.DurableSample
 					}
 				}
-				if err := os.CopyFS(copied, os.DirFS(data)); err != nil {
-					t.Fatal(err)
-				}
-				h.stop()
-				h = open(t, copied, s)
+				h = open(t, h.kill(), s)
 				if c, _ = h.captures.Get("c1"); c == nil {
 					t.Fatal("the capture is gone")
 				}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -195,11 +194,7 @@ func TestNoEventIsLostInKills(t *testing.T) {
 				d.silence()
 				time.Sleep(time.Duration(rnd.IntN(100)) * time.Millisecond)
 				synctest.Wait()
-				image := t.TempDir()
-				if err := os.CopyFS(image, os.DirFS(data)); err != nil {
-					t.Fatal(err)
-				}
-				h.stop() // what it writes from here on nobody will see
+				image := h.kill()
 				stopLog()
 				data = image
 			}

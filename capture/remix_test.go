@@ -2,7 +2,6 @@ package capture_test
 
 import (
 	"context"
-	"os"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -85,7 +84,7 @@ func TestRemixAfterKill(t *testing.T) {
 }
 
 func remixAfterKill(t *testing.T, a, b *voice, killed time.Duration) {
-	s, data, copied := newStage(), t.TempDir(), t.TempDir()
+	s, data := newStage(), t.TempDir()
 	s.enter("a-mic", "ann", 1)
 	s.enter("b-mic", "bob", 2)
 	h := open(t, data, s)
@@ -103,10 +102,7 @@ func remixAfterKill(t *testing.T, a, b *voice, killed time.Duration) {
 	wg.Go(func() { b.speak(s, killed+14*time.Second) })
 	time.Sleep(killed)
 	synctest.Wait()
-	if err := os.CopyFS(copied, os.DirFS(data)); err != nil {
-		t.Fatal(err)
-	}
-	h.stop()
+	copied := h.kill()
 	time.Sleep(2 * time.Second)
 	h = open(t, copied, s)
 	c, err := h.captures.Get("c1")
