@@ -12,6 +12,7 @@ import (
 
 	"mixdown/capture"
 	"mixdown/configs"
+	"mixdown/servertest"
 )
 
 // spec is a capture of a room, as a body.
@@ -316,7 +317,7 @@ func TestUnreachableStorage(t *testing.T) {
 	t.Parallel()
 	h := startHere(t, func(c *configs.Config) {
 		c.Storages = map[string]configs.Storage{"far": {
-			Type: "s3", Endpoint: "http://" + freePort(t, "tcp"), Bucket: "bucket", AccessKey: "k", SecretKey: "secret-canary", PathStyle: true,
+			Type: "s3", Endpoint: "http://" + servertest.FreeAddress(t, "tcp"), Bucket: "bucket", AccessKey: "k", SecretKey: "secret-canary", PathStyle: true,
 		}}
 	})
 	body := with(spec("r"), "record", []any{map[string]any{"what": "mix", "storage": "far"}})

@@ -75,6 +75,7 @@ func TestArrows(t *testing.T) {
 		{"mixdown/netguard", "mixdown/", nil},
 		{"mixdown/events", "mixdown/", []string{"mixdown/storage"}},
 		{"mixdown/events", "net/http", nil},
+		{"mixdown/servertest", "mixdown/", nil},
 		{"mixdown/events/webhook", "mixdown/", []string{"mixdown/events", "mixdown/netguard", "mixdown/storage"}},
 	} {
 		all, ok := deps[rule.from]

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -28,6 +27,7 @@ import (
 	"mixdown/mixer/pcm/pcmtest"
 	"mixdown/rooms/peer"
 	"mixdown/rooms/token"
+	"mixdown/servertest"
 )
 
 // asMixdown makes the test binary behave as the program, so that tests can
@@ -51,56 +51,26 @@ type child struct {
 	args []string // of serve
 	env  []string // besides this process's
 	cmd  *exec.Cmd
-	out  *bytes.Buffer
-	mu   *sync.Mutex
+	log  *servertest.Log // what it says
 }
 
 // newChild prepares a daemon over a fresh data folder.
 func newChild(t testing.TB) *child {
 	t.Helper()
-	c := &child{t: t, data: t.TempDir(), http: freePort(t, "tcp"), udp: freePort(t, "udp"), out: &bytes.Buffer{}, mu: &sync.Mutex{}}
+	c := &child{t: t, data: t.TempDir(), http: servertest.FreeAddress(t, "tcp"), udp: servertest.FreeAddress(t, "udp"), log: &servertest.Log{}}
 	c.args = []string{"--data", c.data, "--listen", c.http, "--udp", c.udp}
 	return c
 }
 
-func freePort(t testing.TB, network string) string {
-	t.Helper()
-	if network == "udp" {
-		c, err := net.ListenPacket("udp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		return c.LocalAddr().String()
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // said is what the process has said so far.
-func (c *child) said() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.out.String()
-}
-
-// Write keeps what the process says, for the log of a failed test.
-func (c *child) Write(b []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.out.Write(b)
-}
+func (c *child) said() string { return c.log.String() }
 
 func (c *child) start() {
 	c.t.Helper()
 	c.cmd = exec.Command(os.Args[0], append([]string{"serve"}, c.args...)...)
 	c.cmd.Env = append(slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "MIXDOWN_") }), asMixdown+"=1")
 	c.cmd.Env = append(c.cmd.Env, c.env...)
-	c.cmd.Stdout, c.cmd.Stderr = c, c
+	c.cmd.Stdout, c.cmd.Stderr = c.log, c.log
 	if err := c.cmd.Start(); err != nil {
 		c.t.Fatal(err)
 	}
@@ -109,9 +79,7 @@ func (c *child) start() {
 			c.end(syscall.SIGKILL)
 		}
 		if c.t.Failed() {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			c.t.Logf("the daemon said:\n%s", c.out.Bytes())
+			c.t.Logf("the daemon said:\n%s", c.said())
 		}
 	})
 	eventually(c.t, "the daemon is ready", 20*time.Second, func() bool {
@@ -324,7 +292,5 @@ func tool(t testing.TB, name string, args ...string) string {
 	}
 	return string(out)
 }
-
-var _ io.Writer = (*child)(nil)
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }

@@ -14,6 +14,7 @@ import (
 
 	"mixdown/access"
 	"mixdown/configs"
+	"mixdown/servertest"
 	"mixdown/storage"
 	"mixdown/storage/file"
 )
@@ -62,7 +63,7 @@ func TestEveryErrorCode(t *testing.T) {
 	h.ofFaults()
 	stopping := produced{startHere(t, func(c *configs.Config) {
 		c.Storages = map[string]configs.Storage{"far": { // where nobody is
-			Type: "s3", Endpoint: "http://" + freePort(t, "tcp"), Bucket: "bucket", AccessKey: "k", SecretKey: "s", PathStyle: true,
+			Type: "s3", Endpoint: "http://" + servertest.FreeAddress(t, "tcp"), Bucket: "bucket", AccessKey: "k", SecretKey: "s", PathStyle: true,
 		}}
 	}), codes}
 	stopping.ofTheEnd()

@@ -19,6 +19,7 @@ import (
 
 	"mixdown/configs"
 	"mixdown/rooms/token"
+	"mixdown/servertest"
 	"mixdown/storage"
 	"mixdown/storage/storagetest"
 )
@@ -28,28 +29,9 @@ type here struct {
 	*daemon
 	t      testing.TB
 	at     addresses
-	log    *lockedBuffer
+	log    *servertest.Log
 	client *client
 	stop   func()
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-// String is all that was written.
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // startHere starts a daemon over a fresh data folder, or the one that edit
@@ -65,7 +47,7 @@ func startHere(t testing.TB, edit ...func(*configs.Config)) *here {
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	h := &here{t: t, log: &lockedBuffer{}}
+	h := &here{t: t, log: &servertest.Log{}}
 	var err error
 	if h.daemon, err = newDaemon(c, newLog(h.log, c.Log)); err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"mixdown/joiner/joinertest"
 	"mixdown/joiner/livekit/livekittest"
 	"mixdown/rules"
+	"mixdown/servertest"
 )
 
 // TestLiveKitRestart: the server dies in the middle of a capture and comes back:
@@ -88,7 +89,7 @@ func TestLiveKitRestart(t *testing.T) {
 func TestLiveKitRules(t *testing.T) {
 	t.Parallel()
 	// The daemon needs the server's address, the server the daemon's.
-	address := freePort(t, "tcp")
+	address := servertest.FreeAddress(t, "tcp")
 	server := livekittest.Start(t, livekittest.Webhooks("http://"+address+"/hooks/livekit"))
 	h := startHere(t, withLiveKit(server.URL), listenAt(address))
 	h.ask("PUT", "/v1/rules/calls", map[string]any{

@@ -19,6 +19,7 @@ import (
 
 	"mixdown/capture"
 	"mixdown/configs"
+	"mixdown/servertest"
 	"mixdown/storage/storagetest"
 	"mixdown/storage/timestamp/timestamptest"
 )
@@ -30,7 +31,7 @@ func TestPlantedSecrets(t *testing.T) {
 	t.Parallel()
 	bucket := storagetest.StartS3(t)
 	tsa := timestamptest.Start(t)
-	hooked := &lockedBuffer{}
+	hooked := &servertest.Log{}
 	hooks := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(hooked, r.Body)
 		fmt.Fprintln(hooked, r.Header)
@@ -64,7 +65,7 @@ func TestPlantedSecrets(t *testing.T) {
 	}
 	secrets["room token"] = roomToken
 	secrets["WHIP token"], secrets["WHEP token"] = "whip-token-canary-3d0b", "whep-token-canary-8e55"
-	said := &lockedBuffer{}
+	said := &servertest.Log{}
 	ask := func(method, path string, in any) []byte {
 		return askChild(t, d, secrets["API key"], said, method, path, in)
 	}
@@ -76,7 +77,7 @@ func TestPlantedSecrets(t *testing.T) {
 	} else {
 		secrets["made API key"] = key.Key
 	}
-	said.reset() // that answer shows the new key, once
+	said.Reset() // that answer shows the new key, once
 	ask("PUT", "/v1/captures/c", map[string]any{
 		"room": map[string]any{"roomID": "r", "token": roomToken}, "user": map[string]any{"userID": "recorder-secret"},
 		"record":    []any{map[string]any{"what": "mix"}, map[string]any{"what": "mix", "storage": "archive"}, map[string]any{"what": "streams"}},
@@ -193,7 +194,7 @@ func gets(t *testing.T, d *child) (paths []string) {
 }
 
 // askChild asks with a key and keeps the answer, whatever it is.
-func askChild(t *testing.T, d *child, key string, said *lockedBuffer, method, path string, in any) []byte {
+func askChild(t *testing.T, d *child, key string, said *servertest.Log, method, path string, in any) []byte {
 	t.Helper()
 	var body io.Reader
 	if in != nil {
@@ -226,11 +227,4 @@ func askChild(t *testing.T, d *child, key string, said *lockedBuffer, method, pa
 	fmt.Fprintln(said, resp.Header)
 	_, _ = said.Write(raw)
 	return raw
-}
-
-// reset forgets what was written.
-func (l *lockedBuffer) reset() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.b.Reset()
 }

@@ -7,22 +7,17 @@
 package livekittest
 
 import (
-	"bytes"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	lksdk "github.com/livekit/server-sdk-go/v2"
 
-	"mixdown/storage/storagetest"
+	"mixdown/servertest"
 )
 
 // Key and Secret are the API key of every server here, and its secret.
@@ -38,10 +33,9 @@ type Server struct {
 	t       testing.TB
 	program string
 	config  string // file
-	port    int
-	cmd     *exec.Cmd
-	ended   chan struct{}
-	log     lockedBuffer
+	address string // host and port of its HTTP
+	process *servertest.Process
+	log     servertest.Log
 }
 
 // Option adds a line to a server's configuration.
@@ -62,13 +56,13 @@ func Redis(address string) Option {
 // Start starts a server; it ends with the test.
 func Start(t testing.TB, options ...Option) *Server {
 	t.Helper()
-	s := &Server{t: t, program: storagetest.Program(t, "livekit-server"), config: filepath.Join(t.TempDir(), "livekit.yaml")}
-	s.port = freePort(t, "tcp")
+	s := &Server{t: t, program: servertest.Program(t, "livekit-server"), config: filepath.Join(t.TempDir(), "livekit.yaml")}
+	s.address = servertest.FreeAddress(t, "tcp")
 	var c strings.Builder
-	fmt.Fprintf(&c, "port: %d\nbind_addresses: [127.0.0.1]\nlog_level: error\n", s.port)
+	fmt.Fprintf(&c, "port: %s\nbind_addresses: [127.0.0.1]\nlog_level: error\n", portOf(s.address))
 	fmt.Fprintf(&c, "keys:\n  %s: %s\n", Key, Secret)
-	fmt.Fprintf(&c, "rtc:\n  udp_port: %d\n  tcp_port: %d\n  use_external_ip: false\n  node_ip: 127.0.0.1\n  enable_loopback_candidate: true\n  interfaces:\n    includes: [lo]\n",
-		freePort(t, "udp"), freePort(t, "tcp"))
+	fmt.Fprintf(&c, "rtc:\n  udp_port: %s\n  tcp_port: %s\n  use_external_ip: false\n  node_ip: 127.0.0.1\n  enable_loopback_candidate: true\n  interfaces:\n    includes: [lo]\n",
+		portOf(servertest.FreeAddress(t, "udp")), portOf(servertest.FreeAddress(t, "tcp")))
 	// A room that everybody has left is closed at once, so that a test can wait
 	// for it.
 	fmt.Fprint(&c, "room:\n  departure_timeout: 2\n")
@@ -78,11 +72,11 @@ func Start(t testing.TB, options ...Option) *Server {
 	if err := os.WriteFile(s.config, []byte(c.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.URL = fmt.Sprintf("ws://127.0.0.1:%d", s.port)
+	s.URL = "ws://" + s.address
 	t.Cleanup(func() {
 		s.Kill()
 		if t.Failed() {
-			t.Logf("LiveKit at %s said:\n%s", s.URL, s.log.tail(20))
+			t.Logf("LiveKit at %s said:\n%s", s.URL, s.log.Tail(20))
 		}
 	})
 	s.Run()
@@ -92,43 +86,19 @@ func Start(t testing.TB, options ...Option) *Server {
 // Run starts the server again after Kill, at the same address.
 func (s *Server) Run() {
 	s.t.Helper()
-	s.cmd = exec.Command(s.program, "--config", s.config)
-	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
-	if err := s.cmd.Start(); err != nil {
-		s.t.Fatalf("start livekit-server: %v", err)
-	}
-	ended := make(chan struct{})
-	s.ended = ended
-	cmd := s.cmd
-	go func() {
-		_ = cmd.Wait() // its state does not matter
-		close(ended)
-	}()
-	deadline := time.After(20 * time.Second)
-	for {
-		response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/", s.port))
-		if err == nil {
-			response.Body.Close()
-			return
-		}
-		select {
-		case <-ended:
-			s.t.Fatalf("livekit-server ended:\n%s", s.log.tail(30))
-		case <-deadline:
-			s.t.Fatalf("livekit-server does not answer:\n%s", s.log.tail(30))
-		case <-time.After(20 * time.Millisecond):
-		}
+	cmd := exec.Command(s.program, "--config", s.config)
+	cmd.Stdout, cmd.Stderr = &s.log, &s.log
+	s.process = servertest.Run(s.t, cmd, func() bool { return servertest.Answers("http://" + s.address) })
+	if s.process == nil {
+		s.t.Fatalf("livekit-server does not answer:\n%s", s.log.Tail(30))
 	}
 }
 
 // Kill ends the server as a power cut would.
 func (s *Server) Kill() {
-	if s.cmd == nil {
-		return
+	if s.process != nil {
+		s.process.Kill()
 	}
-	_ = s.cmd.Process.Signal(syscall.SIGKILL) // it may have ended
-	<-s.ended
-	s.cmd = nil
 }
 
 // Rooms is the server's API.
@@ -139,65 +109,17 @@ func (s *Server) Rooms() *lksdk.RoomServiceClient {
 // StartRedis starts a Redis server on loopback and returns its address.
 func StartRedis(t testing.TB) string {
 	t.Helper()
-	program, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Fatal("redis-server is missing; make test installs it")
+	address := servertest.FreeAddress(t, "tcp")
+	cmd := exec.Command(servertest.Program(t, "redis-server"), "--port", portOf(address), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir())
+	server := servertest.Run(t, cmd, func() bool { return servertest.Listens(address) })
+	if server == nil {
+		t.Fatal("redis-server does not answer")
 	}
-	port := freePort(t, "tcp")
-	cmd := exec.Command(program, "--port", fmt.Sprint(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir())
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("start redis-server: %v", err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // it may have ended
-		_ = cmd.Wait()         // its state does not matter
-	})
-	address := fmt.Sprintf("127.0.0.1:%d", port)
-	for until := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		c, err := net.Dial("tcp", address)
-		if err == nil {
-			c.Close()
-			return address
-		}
-		if time.Now().After(until) {
-			t.Fatalf("redis-server does not answer: %v", err)
-		}
-	}
+	t.Cleanup(server.Kill)
+	return address
 }
 
-func freePort(t testing.TB, network string) int {
-	t.Helper()
-	if network == "udp" {
-		c, err := net.ListenPacket("udp4", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		return c.LocalAddr().(*net.UDPAddr).Port
-	}
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-// tail is the end of what was written, in lines.
-func (l *lockedBuffer) tail(lines int) string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	all := strings.Split(strings.TrimSpace(l.b.String()), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
+func portOf(address string) string {
+	_, port, _ := net.SplitHostPort(address)
+	return port
 }

@@ -4,17 +4,13 @@
 package mediamtxtest
 
 import (
-	"bytes"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"testing"
-	"time"
 
-	"mixdown/storage/storagetest"
+	"mixdown/servertest"
 )
 
 // Server is a MediaMTX with three doors. Its addresses stay the same over Kill
@@ -26,9 +22,8 @@ type Server struct {
 	t                 testing.TB
 	config            string
 	http, media, rtsp string
-	cmd               *exec.Cmd
-	ended             chan struct{}
-	log               lockedBuffer
+	process           *servertest.Process
+	log               servertest.Log
 }
 
 // New starts a server. It ends with the test.
@@ -36,7 +31,7 @@ func New(t testing.TB) *Server {
 	t.Helper()
 	s := &Server{t: t, Publisher: "publisher:whip-token-canary-77ab", Reader: "reader:whep-token-canary-19cd", config: filepath.Join(t.TempDir(), "mediamtx.yml")}
 	for attempt := 1; ; attempt++ {
-		s.http, s.media, s.rtsp = free(t, "tcp"), free(t, "udp"), free(t, "tcp")
+		s.http, s.media, s.rtsp = servertest.FreeAddress(t, "tcp"), servertest.FreeAddress(t, "udp"), servertest.FreeAddress(t, "tcp")
 		if err := os.WriteFile(s.config, fmt.Appendf(nil, config, s.rtsp, s.http, s.media), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -75,24 +70,6 @@ paths:
   all_others:
 `
 
-func free(t testing.TB, network string) string {
-	t.Helper()
-	if network == "udp" {
-		c, err := net.ListenPacket("udp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		return c.LocalAddr().String()
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // WHIP, WHEP and RTSP are the addresses of a path.
 func (s *Server) WHIP(path string) string { return "http://" + s.http + "/" + path + "/whip" }
 func (s *Server) WHEP(path string) string { return "http://" + s.http + "/" + path + "/whep" }
@@ -107,53 +84,15 @@ func (s *Server) Start() {
 }
 
 func (s *Server) start() bool {
-	s.cmd = exec.Command(storagetest.Program(s.t, "mediamtx"), s.config)
-	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
-	if err := s.cmd.Start(); err != nil {
-		s.t.Fatalf("start mediamtx: %v", err)
-	}
-	ended := make(chan struct{})
-	s.ended = ended
-	go func() {
-		_ = s.cmd.Wait() // it was killed
-		close(ended)
-	}()
-	deadline := time.After(20 * time.Second)
-	for {
-		if c, err := net.Dial("tcp", s.http); err == nil {
-			_ = c.Close()
-			return true
-		}
-		select {
-		case <-ended:
-			return false
-		case <-deadline:
-			s.Kill()
-			return false
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
+	cmd := exec.Command(servertest.Program(s.t, "mediamtx"), s.config)
+	cmd.Stdout, cmd.Stderr = &s.log, &s.log
+	s.process = servertest.Run(s.t, cmd, func() bool { return servertest.Listens(s.http) })
+	return s.process != nil
 }
 
 // Kill ends the server without a word to anybody.
 func (s *Server) Kill() {
-	_ = s.cmd.Process.Kill() // it may have ended
-	<-s.ended
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	if s.process != nil {
+		s.process.Kill()
+	}
 }
