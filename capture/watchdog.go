@@ -94,8 +94,9 @@ func (s *stream) listen(f *pcm.Frame) {
 	if s.t.frame*pcm.FrameSize >= s.loudUntil {
 		return
 	}
-	for i := 0; i < len(f); i += 8 {
-		if v := f[i][0] + f[i][1]; v > 1e-4 || v < -1e-4 {
+	const floor = 1e-4
+	for _, v := range f { // of what sounds, the first samples tell
+		if max(v[0], v[1]) > floor || min(v[0], v[1]) < -floor {
 			s.deaf, s.sounds = 0, true
 			return
 		}

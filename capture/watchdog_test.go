@@ -11,9 +11,11 @@ import (
 	"time"
 
 	"mixdown/capture"
+	"mixdown/encoder/opus"
 	"mixdown/events"
 	"mixdown/joiner"
 	"mixdown/mixer/pcm"
+	"mixdown/mixer/pcm/pcmtest"
 )
 
 // levels tells every recorder how loud the room hears a stream.
@@ -272,6 +274,46 @@ func TestWrongLevels(t *testing.T) {
 		}
 		if st := k.c.Status(); st.Listening.Verdict != capture.Hearing || st.Trouble != "" {
 			t.Errorf("afterwards: %+v, trouble %q", st.Listening, st.Trouble)
+		}
+	})
+}
+
+// TestOppositeChannels: somebody whose channels cancel each other out is heard
+// all the same.
+func TestOppositeChannels(t *testing.T) {
+	enc, err := opus.NewEncoder(opus.EncoderConfig{Channels: 2, Bitrate: 96000, Complexity: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var packets [][]byte
+	tone := pcmtest.Tone(500, 0.25)
+	for range 50 {
+		var f pcm.Frame
+		var buf [1500]byte
+		if err := tone.ReadFrame(&f); err != nil {
+			t.Fatal(err)
+		}
+		for i := range f {
+			f[i][1] = -f[i][0]
+		}
+		n, err := enc.Encode(&f, buf[:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		packets = append(packets, slices.Clone(buf[:n]))
+	}
+	synctest.Test(t, func(t *testing.T) {
+		k := openCall(t)
+		k.alice.packets = packets
+		k.talk(12*time.Second, 20, -20, nil)
+		if _, n := k.told.when("capture.degraded"); n != 0 {
+			t.Errorf("%d times degraded", n)
+		}
+		if v := k.c.Status().Listening.Verdict; v != capture.Hearing {
+			t.Errorf("the verdict is %s", v)
+		}
+		if err := k.c.Stop(t.Context()); err != nil {
+			t.Fatal(err)
 		}
 	})
 }

@@ -52,37 +52,35 @@ func checkMessage(name, text string, limit *rate.Limiter) error {
 }
 
 func (c *connection) sendBroadcastMessage(q *request) error {
-	p, err := decode[signal.BroadcastParams](q)
-	if err != nil {
-		return err
-	}
-	return c.withLogin(p.RoomID, func(l *login) error {
-		if err := checkMessage("message", p.Message, l.room.limits.broadcasts); err != nil {
-			return err
-		}
-		q.reply(empty{})
-		c.s.messageID++
+	return c.sendText(q, func(m messageLimits) *rate.Limiter { return m.broadcasts }, func(l *login, text string, at, id int64) {
 		l.room.tell(l, signal.IMRecvBroadcastMessage, signal.BroadcastListParams{RoomID: l.room.id, List: []signal.BroadcastMessage{{
-			FromUser: l.user, Message: p.Message, SendTime: time.Now().UnixMilli(), MessageID: c.s.messageID,
+			FromUser: l.user, Message: text, SendTime: at, MessageID: id,
 		}}})
-		return nil
 	})
 }
 
 func (c *connection) sendBarrageMessage(q *request) error {
+	return c.sendText(q, func(m messageLimits) *rate.Limiter { return m.barrages }, func(l *login, text string, at, id int64) {
+		l.room.tell(l, signal.IMRecvBarrageMessage, signal.BarrageListParams{RoomID: l.room.id, List: []signal.BarrageMessage{{
+			FromUser: l.user, Message: text, SendTime: at, MessageID: strconv.FormatInt(id, 10),
+		}}})
+	})
+}
+
+// sendText tells everybody else in the room a text, at a time in Unix
+// milliseconds and with a number of its own.
+func (c *connection) sendText(q *request, limit func(messageLimits) *rate.Limiter, tell func(l *login, text string, at, id int64)) error {
 	p, err := decode[signal.BroadcastParams](q)
 	if err != nil {
 		return err
 	}
 	return c.withLogin(p.RoomID, func(l *login) error {
-		if err := checkMessage("message", p.Message, l.room.limits.barrages); err != nil {
+		if err := checkMessage("message", p.Message, limit(l.room.limits)); err != nil {
 			return err
 		}
 		q.reply(empty{})
 		c.s.messageID++
-		l.room.tell(l, signal.IMRecvBarrageMessage, signal.BarrageListParams{RoomID: l.room.id, List: []signal.BarrageMessage{{
-			FromUser: l.user, Message: p.Message, SendTime: time.Now().UnixMilli(), MessageID: strconv.FormatInt(c.s.messageID, 10),
-		}}})
+		tell(l, p.Message, time.Now().UnixMilli(), c.s.messageID)
 		return nil
 	})
 }
