@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -61,6 +62,12 @@ func (s *stage) Connect(ctx context.Context, _ joiner.Login, room joiner.Room, p
 	}
 	s.count++
 	s.rooms[room] = cancel
+	var there joiner.Present
+	for _, u := range s.users {
+		there.Users = append(there.Users, u.ID)
+	}
+	there.Streams = slices.Collect(maps.Keys(s.players))
+	room.Event(there)
 	for _, u := range s.users {
 		room.Event(joiner.UserAdded{User: u})
 	}

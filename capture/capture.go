@@ -125,6 +125,7 @@ func (c *Capture) Run(ctx context.Context) error {
 	defer leave(nil)
 	left := make(chan error, 1)
 	c.participant = joiner.NewParticipant(c.env.Systems[c.spec.Room.System], c.login(), c.room, c.live.pubs, nil, c.log)
+	c.participant.Resume(c.told())
 	wg.Go(func() { left <- c.participant.Run(inRoom) })
 	wg.Go(func() {
 		defer c.guard("live mix")

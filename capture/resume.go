@@ -134,7 +134,7 @@ func assemble(env *Config, s saved) *Capture {
 	if env.Audience != nil {
 		c.live.audience = env.Audience
 	}
-	c.room = &room{c: c, active: map[string]*receiver{}, confirmed: map[string]bool{}, declined: map[string]joiner.Stream{}, absent: map[string]string{}}
+	c.room = &room{c: c, active: map[string]*receiver{}, declined: map[string]joiner.Stream{}, absent: map[string]string{}}
 	return c
 }
 
@@ -265,6 +265,19 @@ func (c *Capture) rejoin() error {
 		c.inbox.event(kindLink, 0, c.inbox.last, json.RawMessage(linkDown))
 	}
 	return nil
+}
+
+// told is who and what the room was told of when the journal ended.
+func (c *Capture) told() (users []joiner.User, streams []joiner.Stream) {
+	for _, u := range c.timeline.users {
+		if u.Joins[len(u.Joins)-1].Leave == nil {
+			users = append(users, joiner.User{ID: u.UserID, Name: u.UserName})
+		}
+	}
+	for _, r := range c.room.active {
+		streams = append(streams, r.stream)
+	}
+	return users, streams
 }
 
 // save writes capture.json.

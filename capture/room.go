@@ -17,12 +17,11 @@ import (
 type room struct {
 	c *Capture
 
-	mu        sync.Mutex
-	next      uint32 // number of the next new stream
-	active    map[string]*receiver
-	confirmed map[string]bool // named since the link was lost
-	declined  map[string]joiner.Stream
-	absent    map[string]string // streams that were asked for and are not there: why
+	mu       sync.Mutex
+	next     uint32 // number of the next new stream
+	active   map[string]*receiver
+	declined map[string]joiner.Stream
+	absent   map[string]string // streams that were asked for and are not there: why
 
 	heard atomic.Bool // a packet has come
 }
@@ -71,10 +70,7 @@ func (r *room) state(e joiner.StateChanged, at time.Duration) {
 		r.c.inbox.event(kindLink, 0, at, json.RawMessage(linkDead))
 	}
 	r.mu.Lock()
-	if up {
-		r.settle(at)
-	} else {
-		clear(r.confirmed)
+	if !up {
 		clear(r.declined) // they are offered again
 		clear(r.absent)   // likewise
 	}
@@ -93,16 +89,6 @@ func (r *room) present() int {
 	return len(r.active)
 }
 
-// settle ends the streams that the room did not name before it was connected
-// again: they left while the recorder was away.
-func (r *room) settle(at time.Duration) {
-	for id := range r.active {
-		if !r.confirmed[id] {
-			r.remove(id, "gone while the recorder was away", at)
-		}
-	}
-}
-
 func (r *room) remove(id, reason string, at time.Duration) {
 	rec := r.active[id]
 	if rec == nil {
@@ -118,7 +104,6 @@ func (r *room) remove(id, reason string, at time.Duration) {
 func (r *room) Stream(s joiner.Stream) joiner.Receiver {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.confirmed[s.ID] = true
 	delete(r.absent, s.ID)
 	if rec := r.active[s.ID]; rec != nil {
 		if rec.stream.User.ID == s.User.ID {

@@ -64,9 +64,10 @@ type Stream struct {
 //
 // Connect logs in and serves one connection: it tells room what happens,
 // publishes what pubs asks for and returns when the connection is over. It
-// never retries, but for streams that have connections of their own (whep). It tells the users and streams that are there at login before
-// CONNECTED, so that the [Participant] knows by then what went away since the
-// last connection. When pubs.Offers rises it offers the streams that it does not
+// never retries, but for streams that have connections of their own (whep). It
+// tells the users and streams that are there at login before CONNECTED, and by
+// [Present] what is not there any more, before the new ones if it can. When
+// pubs.Offers rises it offers the streams that it does not
 // play to room again. It wraps [ErrPermanent] when trying again is useless. When
 // ctx ends it logs out properly and returns the context's cause. All its
 // goroutines have ended when it returns.
@@ -112,7 +113,7 @@ type SenderReport struct {
 	RTP  uint32
 }
 
-// Event is one of [StateChanged], [UserAdded], [UserRemoved], [StreamRemoved],
+// Event is one of [StateChanged], [Present], [UserAdded], [UserRemoved], [StreamRemoved],
 // [StreamChanged], [StreamAbsent], [SoundLevels].
 type Event interface{ event() }
 
@@ -123,6 +124,11 @@ type (
 		State State
 		Err   error
 	}
+	// Present tells all that is there, by their IDs: users and streams that
+	// were told of earlier and are not in it are gone. It is for systems to say
+	// after a time in which they heard nothing; a [Participant] tells its Room
+	// what that means.
+	Present struct{ Users, Streams []string }
 	// UserAdded and UserRemoved follow roomUserUpdate.
 	UserAdded struct{ User User }
 	// UserRemoved tells that a user left.
@@ -142,6 +148,7 @@ type (
 )
 
 func (StateChanged) event()  {}
+func (Present) event()       {}
 func (UserAdded) event()     {}
 func (UserRemoved) event()   {}
 func (StreamRemoved) event() {}

@@ -45,6 +45,17 @@ func NewParticipant(sys System, login Login, room Room, pubs *Publications, back
 	}
 }
 
+// Resume says, before Run, who and what the room was told of by an earlier
+// participant: what of that is gone is told as removed.
+func (p *Participant) Resume(users []User, streams []Stream) {
+	for _, u := range users {
+		p.roster.users[u.ID] = u
+	}
+	for _, s := range streams {
+		p.roster.streams[s.ID] = s
+	}
+}
+
 // Backoff is 100 ms doubling to 2 s, minus up to half of it by chance: long
 // enough to spare a server that restarts, short enough to be back within 3 s
 // of the link.
@@ -62,7 +73,7 @@ func Backoff(attempt int) time.Duration {
 // The room is told CONNECTING at the start and, with the error, at each loss;
 // CONNECTED when the users and streams that were there have been told;
 // DISCONNECTED last. What left the room while there was no connection is told
-// as removed just before CONNECTED. Users are told once; streams are offered
+// as removed before CONNECTED. Users are told once; streams are offered
 // again at each connection, because their media comes anew, and keep their
 // [Receiver] if the room returns the same one. A panic of the room's or the
 // system's is returned as a permanent error.

@@ -113,6 +113,7 @@ func TestParticipantReconciles(t *testing.T) {
 			},
 			lost("still cut"),
 			func(_ context.Context, room joiner.Room) error {
+				room.Event(joiner.Present{Users: []string{"bob", "cat"}, Streams: []string{"b"}})
 				room.Event(added("bob"))
 				room.Event(added("cat"))
 				if room.Stream(stream("b", "bob")) != d.receiver {
@@ -134,8 +135,8 @@ func TestParticipantReconciles(t *testing.T) {
 			"CONNECTED",
 			"CONNECTING: cut",
 			"CONNECTING: still cut",
+			"end a: gone while disconnected", "- ann",
 			"+ cat", "stream b of bob",
-			"end a: ended while disconnected", "- ann",
 			"CONNECTED",
 			"info b: loud",
 			"end b: published by another user", "stream b of cat",

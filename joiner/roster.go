@@ -18,10 +18,8 @@ type roster struct {
 	streams map[string]Stream
 
 	// The present connection.
-	seenUsers   map[string]bool
-	seenStreams map[string]bool
-	since       time.Time // when it was up
-	cancel      context.CancelCauseFunc
+	since  time.Time // when it was up
+	cancel context.CancelCauseFunc
 
 	broken error // a panic of room's
 }
@@ -33,7 +31,6 @@ func newRoster(room Room) *roster {
 func (r *roster) begin(cancel context.CancelCauseFunc) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.seenUsers, r.seenStreams = make(map[string]bool), make(map[string]bool)
 	r.since, r.cancel = time.Time{}, cancel
 }
 
@@ -66,11 +63,12 @@ func (r *roster) Event(e Event) {
 	case StateChanged:
 		if e.State == Connected && r.since.IsZero() {
 			r.since = time.Now()
-			r.reconcile()
 		}
+	case Present:
+		r.reconcile(e)
+		return
 	case UserAdded:
 		known, ok := r.users[e.User.ID]
-		r.seenUsers[e.User.ID] = true
 		r.users[e.User.ID] = e.User
 		if ok && known == e.User {
 			return
@@ -102,22 +100,21 @@ func (r *roster) Stream(s Stream) (receiver Receiver) {
 	if known, ok := r.streams[s.ID]; ok && known.User.ID != s.User.ID {
 		r.tell(StreamRemoved{StreamID: s.ID, Reason: "published by another user"})
 	}
-	r.seenStreams[s.ID] = true
 	r.streams[s.ID] = s
 	r.guard(func() { receiver = r.room.Stream(s) })
 	return receiver
 }
 
-// reconcile tells what is gone when a connection is up.
-func (r *roster) reconcile() {
+// reconcile tells what is gone.
+func (r *roster) reconcile(there Present) {
 	for _, id := range slices.Sorted(maps.Keys(r.streams)) {
-		if !r.seenStreams[id] {
+		if !slices.Contains(there.Streams, id) {
 			delete(r.streams, id)
-			r.tell(StreamRemoved{StreamID: id, Reason: "ended while disconnected"})
+			r.tell(StreamRemoved{StreamID: id, Reason: "gone while disconnected"})
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(r.users)) {
-		if u := r.users[id]; !r.seenUsers[id] {
+		if u := r.users[id]; !slices.Contains(there.Users, id) {
 			delete(r.users, id)
 			r.tell(UserRemoved{User: u})
 		}

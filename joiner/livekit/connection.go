@@ -144,7 +144,7 @@ func (c *connection) begin(work context.Context, stop context.CancelCauseFunc, j
 		c.tasks.Go(func() { stop(c.publisher.run(work)) })
 	}
 	c.people = newPeople(c)
-	c.people.update(join.OtherParticipants)
+	c.people.all(join.OtherParticipants)
 	c.log.Info("logged in", "server", join.GetServerInfo().GetVersion(), "node", join.GetServerInfo().GetNodeId(), "users", len(join.OtherParticipants))
 	c.room.Event(joiner.StateChanged{State: joiner.Connected})
 }
@@ -211,6 +211,8 @@ func (c *connection) message(m *lk.SignalResponse) error {
 	switch m := m.Message.(type) {
 	case *lk.SignalResponse_Update:
 		c.people.update(m.Update.Participants)
+	case *lk.SignalResponse_RoomUpdate:
+		c.people.settle()
 	case *lk.SignalResponse_SpeakersChanged:
 		c.people.speakers(m.SpeakersChanged.Speakers)
 	case *lk.SignalResponse_SubscriptionResponse:
@@ -287,7 +289,7 @@ func (c *connection) resume(ctx, work context.Context, why error) error {
 			return fmt.Errorf("LiveKit answers the resumption with %T", m.Message)
 		case err == nil:
 			c.use(w)
-			c.people.renewed = true
+			c.people.resumed()
 			if err := c.send(work, c.player.sync(c.people.subscribed())); err != nil {
 				return err
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"math"
+	"slices"
 	"strings"
 
 	lk "github.com/livekit/protocol/livekit"
@@ -22,7 +23,7 @@ type people struct {
 	known    map[string]*person // by identity
 	speaking map[string]float32 // level of who speaks, by identity
 	again    map[string]bool    // subscriptions that were refused
-	renewed  bool               // the next update is about everybody
+	named    map[string]bool    // who was told of since signalling was resumed; nil: all of that was told
 }
 
 type person struct {
@@ -50,14 +51,13 @@ func (p *people) ours(identity string) bool {
 
 // update takes news of participants.
 func (p *people) update(list []*lk.ParticipantInfo) {
-	all := p.renewed
-	p.renewed = false
-	named := make(map[string]bool)
 	var wanted []*stream
 	for _, info := range list {
-		named[info.Identity] = true
 		if p.ours(info.Identity) {
 			continue
+		}
+		if p.named != nil && info.State != lk.ParticipantInfo_DISCONNECTED {
+			p.named[info.Identity] = true
 		}
 		if info.State == lk.ParticipantInfo_DISCONNECTED {
 			if q := p.known[info.Identity]; q != nil && q.sid == info.Sid {
@@ -67,14 +67,38 @@ func (p *people) update(list []*lk.ParticipantInfo) {
 		}
 		wanted = append(wanted, p.come(info)...)
 	}
-	if all {
+	p.play(wanted)
+}
+
+// all takes everybody who is there at login.
+func (p *people) all(list []*lk.ParticipantInfo) {
+	var there joiner.Present
+	for _, info := range list {
+		there.Users = append(there.Users, info.Identity)
+		for _, t := range info.Tracks {
+			there.Streams = append(there.Streams, t.Sid)
+		}
+	}
+	p.c.room.Event(there)
+	p.update(list)
+}
+
+// resumed says that signalling was away. The server tells next who has left
+// meanwhile, as far as it remembers them, then who is there, and then of the
+// room, each if there is anything to tell.
+func (p *people) resumed() { p.named = make(map[string]bool) }
+
+// settle ends whom a resumption did not name, when all of it was told. If it
+// named nobody, those who left have been told.
+func (p *people) settle() {
+	if len(p.named) > 0 {
 		for identity := range p.known {
-			if !named[identity] {
+			if !p.named[identity] {
 				p.gone(identity, "gone while signalling was away")
 			}
 		}
 	}
-	p.play(wanted)
+	p.named = nil
 }
 
 // come takes news of one who is there and returns new streams to play.
@@ -98,20 +122,18 @@ func (p *people) come(info *lk.ParticipantInfo) []*stream {
 		q.user = u
 		p.c.room.Event(joiner.UserAdded{User: u})
 	}
-	there := make(map[string]bool)
+	for sid := range q.streams {
+		if !slices.ContainsFunc(info.Tracks, func(t *lk.TrackInfo) bool { return t.Sid == sid }) {
+			p.end(q, sid, "unpublished")
+		}
+	}
 	var wanted []*stream
 	for _, t := range info.Tracks {
 		if t.Type != lk.TrackType_AUDIO {
 			continue
 		}
-		there[t.Sid] = true
 		if s := p.track(q, info, t); s != nil {
 			wanted = append(wanted, s)
-		}
-	}
-	for sid := range q.streams {
-		if !there[sid] {
-			p.end(q, sid, "unpublished")
 		}
 	}
 	return wanted

@@ -62,7 +62,7 @@ func (p *player) play(sid string, red bool, r joiner.Receiver) {
 func (p *player) end(sid string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.slots.Forget(sid)
+	p.slots.End(sid)
 	delete(p.red, sid)
 }
 

@@ -93,6 +93,14 @@ func (c *connection) enter(ctx, work context.Context) error {
 	c.session = result.SessionID
 	c.keep(result.SessionID)
 	c.log.Info("logged in", "resumed", result.Resumed, "users", len(result.Users), "streams", len(result.Streams))
+	var there joiner.Present
+	for _, u := range result.Users {
+		there.Users = append(there.Users, u.UserID)
+	}
+	for _, s := range result.Streams {
+		there.Streams = append(there.Streams, s.StreamID)
+	}
+	c.room.Event(there)
 	c.usersAdded(result.Users)
 	c.streamsAdded(result.Streams)
 	c.room.Event(joiner.StateChanged{State: joiner.Connected})

@@ -45,16 +45,6 @@ func (s *Slots) End(name string) {
 	}
 }
 
-// Forget is End for a name that no other stream will have.
-func (s *Slots) Forget(name string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if slot := s.slots[name]; slot != nil {
-		slot.End()
-	}
-	delete(s.slots, name)
-}
-
 // Learn notes which stream each media section of an offer carries, and each
 // SSRC. name names the stream of a section, "" for none.
 func (s *Slots) Learn(offer webrtc.SessionDescription, name func(mid string, m *sdp.MediaDescription) string) error {

@@ -115,7 +115,7 @@ func (s *System) Connect(ctx context.Context, l joiner.Login, room joiner.Room, 
 		running.Go(func() { st.run(work) })
 	}
 	if c.answered(work) {
-		c.tell(joiner.StateChanged{State: joiner.Connected})
+		c.up()
 	}
 	for {
 		changed := pubs.Changed()
@@ -151,6 +151,21 @@ func (c *login) answered(ctx context.Context) bool {
 	}
 }
 
+// up tells that the login is done, and what was played before and is not now.
+func (c *login) up() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var there joiner.Present
+	for _, st := range c.streams {
+		if st.told {
+			there.Users = append(there.Users, st.user().ID)
+			there.Streams = append(there.Streams, st.at.StreamID)
+		}
+	}
+	c.room.Event(there)
+	c.room.Event(joiner.StateChanged{State: joiner.Connected})
+}
+
 func (c *login) count(s state) (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -164,10 +179,4 @@ func (c *login) countLocked(s state) (n int) {
 		}
 	}
 	return n
-}
-
-func (c *login) tell(e joiner.Event) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.room.Event(e)
 }
