@@ -54,9 +54,7 @@ func (l *limiter) process(in, out *pcm.Frame) (limited bool) {
 	loud := max(peak, l.last)*loudness.Overshoot() > ceiling
 	l.last = peak
 	if !loud && l.idle() {
-		copy(out[:], l.delay[:])
-		copy(out[Latency:], in[:])
-		copy(l.delay[:], in[pcm.FrameSize-Latency:])
+		l.pass(in, out)
 		l.between = 0
 		return false
 	}
@@ -64,14 +62,18 @@ func (l *limiter) process(in, out *pcm.Frame) (limited bool) {
 	var sound [Latency + pcm.FrameSize][2]float32
 	copy(sound[:], l.delay[:])
 	copy(sound[Latency:], in[:])
-	copy(l.delay[:], sound[pcm.FrameSize:])
-
 	var need [pcm.FrameSize]int64
+	some := false
 	if loud {
-		l.between = reductions(&sound, &need, l.between)
+		l.between, some = reductions(&sound, &need, l.between)
 	} else {
 		l.between = 0
 	}
+	if !some && l.idle() { // it is loud, but not too loud
+		l.pass(in, out)
+		return false
+	}
+	copy(l.delay[:], sound[pcm.FrameSize:])
 	for i := range out {
 		reduction := l.reduce(need[i])
 		if reduction == 0 {
@@ -83,6 +85,13 @@ func (l *limiter) process(in, out *pcm.Frame) (limited bool) {
 		out[i] = [2]float32{sound[i][0] * gain, sound[i][1] * gain}
 	}
 	return limited
+}
+
+// pass delays a frame.
+func (l *limiter) pass(in, out *pcm.Frame) {
+	copy(out[:], l.delay[:])
+	copy(out[Latency:], in[:])
+	copy(l.delay[:], in[pcm.FrameSize-Latency:])
 }
 
 // idle says whether the gain is 1 and stays so if no peak comes.

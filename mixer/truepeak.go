@@ -14,24 +14,23 @@ const block = 32
 // reductions finds, for the frame that starts ahead samples into sound, how
 // much each sample must be turned down so that neither it nor the signal
 // around it exceeds the ceiling. before is the true peak right before the
-// frame; the one right behind its last sample is returned.
+// frame; the one right behind its last sample is returned, and whether any
+// sample needs it.
 //
 //go:norace
-func reductions(sound *[Latency + pcm.FrameSize][2]float32, need *[pcm.FrameSize]int64, before float32) float32 {
+func reductions(sound *[Latency + pcm.FrameSize][2]float32, need *[pcm.FrameSize]int64, before float32) (after float32, some bool) {
 	for b := 0; b < pcm.FrameSize; b += block {
 		// From the first tap before the block to the last one behind it.
 		part := (*[block + 2*loudness.Reach][2]float32)(sound[ahead+b-loudness.Reach:])
+		if max(pcm.Peak(part[:])*loudness.Overshoot(), before) <= ceiling {
+			before = 0
+			continue
+		}
 		var line [2][block + 2*loudness.Reach]float32
-		var largest float32
 		mono := true
 		for i, s := range part {
 			line[0][i], line[1][i] = s[0], s[1]
-			largest = max(largest, abs(s[0]), abs(s[1]))
 			mono = mono && s[0] == s[1]
-		}
-		if max(largest*loudness.Overshoot(), before) <= ceiling {
-			before = 0
-			continue
 		}
 		for i := range block {
 			at := i + loudness.Reach
@@ -42,10 +41,11 @@ func reductions(sound *[Latency + pcm.FrameSize][2]float32, need *[pcm.FrameSize
 			}
 			if here = max(here, before); here > ceiling {
 				need[b+i] = int64(math.Ceil((1 - float64(ceiling)/float64(here)) * one))
+				some = true
 			}
 		}
 	}
-	return before
+	return before, some
 }
 
 // between is the true peak in the middle of the 2 × loudness.Reach samples

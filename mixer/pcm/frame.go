@@ -47,11 +47,17 @@ func (f *Frame) Silent() bool {
 // Peak is the largest magnitude in f, of both channels; NaN if there is one.
 //
 //go:norace
-func (f *Frame) Peak() float32 {
+func (f *Frame) Peak() float32 { return Peak(f[:]) }
+
+// Peak is [Frame.Peak] of any number of samples.
+//
+//go:norace
+func Peak(samples [][2]float32) float32 {
+	// Without their signs, floats lie in the order of their bits.
 	var l, r uint32
-	for i := range f {
-		l = max(l, math.Float32bits(f[i][0])&signless)
-		r = max(r, math.Float32bits(f[i][1])&signless)
+	for i := range samples {
+		l = max(l, math.Float32bits(samples[i][0])&signless)
+		r = max(r, math.Float32bits(samples[i][1])&signless)
 	}
 	return math.Float32frombits(max(l, r))
 }
