@@ -224,6 +224,9 @@ func (h *house) checkPause(m *storage.Manifest, scope capture.Scope, mode captur
 	if l["paused"] < 6900 || l["paused"] > 7060 || l["received"] < 17900 || l["lost"] > 20 {
 		t.Errorf("ann's ledger: %v", l)
 	}
+	if q := m.Quality["ann/a-mic"]; q["packets"] < 800 || q["lost"] > 1 {
+		t.Errorf("what a pause keeps out is no loss: %v", q)
+	}
 	if p := m.Ledger["bob/b-mic"]["paused"]; whole != (p > 6900) {
 		t.Errorf("bob is paused for %d ms", p)
 	}

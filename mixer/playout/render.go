@@ -13,6 +13,7 @@ type gap struct {
 	bridged int   // samples of media time concealed
 	faded   int   // samples of media time faded out
 	lost    int64 // samples counted as lost, concealed or recovered
+	hidden  int64 // samples of the timeline before it that a cause hides
 }
 
 const (
@@ -336,7 +337,7 @@ func (d *Deep) play(e *epoch, p *entry, pos int64, render bool) {
 		d.book.begun, d.book.first = true, d.end
 	}
 	if n := p.seq - d.seq - 1; n > 0 {
-		d.quality.Lost += min(n, (pos-d.gap.from)/max(d.length, 1)+1)
+		d.quality.Lost += d.unheard(n, pos)
 	}
 	d.seq = p.seq
 	length, err := opus.Duration(p.payload)
@@ -350,7 +351,7 @@ func (d *Deep) play(e *epoch, p *entry, pos int64, render bool) {
 		if !d.spurt {
 			d.media = p.media
 		}
-		d.gap = gap{from: pos}
+		d.gap = gap{from: pos, hidden: d.hiddenBefore(pos)}
 		d.quiet = true
 		return
 	}
@@ -396,5 +397,21 @@ func (d *Deep) sound(p *entry, pos int64, length int, broken, render bool) {
 	}
 	d.feed(length-skip, class, render)
 	d.length, d.quiet = int64(length), false
-	d.gap = gap{from: d.position(d.media)}
+	end := d.position(d.media)
+	d.gap = gap{from: end, hidden: d.hiddenBefore(end)}
+}
+
+// unheard is how many of n missing packets before pos are lost: the others were
+// kept out by a cause that hides, or nobody sent them.
+func (d *Deep) unheard(n, pos int64) int64 {
+	length, hidden := max(d.length, 1), d.hiddenBefore(pos)-d.gap.hidden
+	if hidden > 0 {
+		return max(min(n, (pos-d.gap.from-hidden+length/2)/length), 0)
+	}
+	return min(n, (pos-d.gap.from)/length+1)
+}
+
+// hiddenBefore is how much of the timeline before pos causes hide.
+func (d *Deep) hiddenBefore(pos int64) int64 {
+	return d.book.ledger[Paused] + d.book.ledger[Excluded] + d.book.hides(d.frame*pcm.FrameSize, pos)
 }

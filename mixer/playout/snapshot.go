@@ -9,8 +9,9 @@ import (
 )
 
 // snapshotVersion is the first byte of a snapshot. Version 1 knew no redundancy,
-// version 2 no announcement, version 3 not that a line is fresh.
-const snapshotVersion = 4
+// version 2 no announcement, version 3 not that a line is fresh, version 4 not
+// what was hidden before a gap.
+const snapshotVersion = 5
 
 // errSnapshot tells that bytes are no whole snapshot of this version.
 var errSnapshot = errors.New("malformed snapshot")
@@ -186,6 +187,9 @@ func (d *Deep) visit(c *codec) {
 	number(c, &d.gap.bridged)
 	number(c, &d.gap.faded)
 	number(c, &d.gap.lost)
+	if c.version > 4 {
+		number(c, &d.gap.hidden)
+	}
 	c.flag(&d.files.begun)
 	number(c, &d.files.end)
 	number(c, &d.files.media)
@@ -196,6 +200,9 @@ func (d *Deep) visit(c *codec) {
 	c.bits(&d.res.step)
 	c.flag(&d.res.landing)
 	c.book(&d.book)
+	if c.version <= 4 {
+		d.gap.hidden = d.book.ledger[Paused] + d.book.ledger[Excluded]
+	}
 	c.quality(&d.quality)
 	c.float(&d.jitter.value)
 	number(c, &d.jitter.last)
