@@ -374,3 +374,19 @@ func TestDeepCountsFromTheAnnouncement(t *testing.T) {
 		t.Errorf("after a restore %v, want %v", got, late.d.Ledger())
 	}
 }
+
+// TestDeepHistoryIsNotLate: a room service sends what it keeps of a stream first;
+// what was said before the recording began is not part of it.
+func TestDeepHistoryIsNotLate(t *testing.T) {
+	packets := stream(tone64(t, 300), 0, 65500, 4294900000)
+	for i := range packets {
+		packets[i].At = max(packets[i].At-time.Second, 0)
+	}
+	r := record(packets).read(t, 300)
+	if q := r.d.Quality(); q.Late+q.Lost != 0 || q.Packets != 300 {
+		t.Errorf("quality %+v", q)
+	}
+	if l := r.d.Ledger(); l[playout.Received] < 249*pcm.FrameSize || l[playout.Received] > 251*pcm.FrameSize {
+		t.Errorf("ledger %v", l)
+	}
+}

@@ -105,7 +105,7 @@ func (d *Deep) next(need int) (*epoch, *entry, int64) {
 		}
 		switch {
 		case late:
-			if !p.copied {
+			if !p.copied && pos >= 0 { // what was said before the timeline began is history
 				d.quality.Late++
 			}
 		case d.book.ended && pos >= d.book.until:
