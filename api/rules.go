@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"maps"
@@ -30,6 +31,22 @@ func (ruleCapture) Schema(r huma.Registry) *huma.Schema {
 	return &s
 }
 
+// MarshalJSON implements json.Marshaler.
+func (c ruleCapture) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		capture.Spec
+		Room *struct{} `json:"room,omitempty"`
+	}{Spec: c.Spec.Redacted()})
+}
+
+// ruleBody is a rule as it is told: its capture has no room there, either.
+type ruleBody struct {
+	rules.Rule
+	Capture ruleCapture `json:"capture"`
+}
+
+func told(r rules.Rule) ruleBody { return ruleBody{r, ruleCapture{r.Capture}} }
+
 type ruleInput struct {
 	ID   string `path:"id" maxLength:"32"`
 	Body struct {
@@ -40,12 +57,12 @@ type ruleInput struct {
 
 type ruleOutput struct {
 	Status int
-	Body   rules.Rule
+	Body   ruleBody
 }
 
 type ruleList struct {
 	Body struct {
-		Rules []rules.Rule `json:"rules" doc:"In the order in which they are asked."`
+		Rules []ruleBody `json:"rules" doc:"In the order in which they are asked."`
 	}
 }
 
@@ -71,12 +88,9 @@ func (s *server) ruleRoutes() {
 
 func (s *server) listRules(context.Context, *struct{}) (*ruleList, error) {
 	out := &ruleList{}
-	out.Body.Rules = s.Rules.Rules()
-	for i := range out.Body.Rules {
-		out.Body.Rules[i].Capture = out.Body.Rules[i].Capture.Redacted()
-	}
-	if out.Body.Rules == nil {
-		out.Body.Rules = []rules.Rule{}
+	out.Body.Rules = []ruleBody{}
+	for _, r := range s.Rules.Rules() {
+		out.Body.Rules = append(out.Body.Rules, told(r))
 	}
 	return out, nil
 }
@@ -116,8 +130,7 @@ func answerRule(status int, r rules.Rule, err error) (*ruleOutput, error) {
 	if err != nil {
 		return nil, ruleProblem(err)
 	}
-	r.Capture = r.Capture.Redacted()
-	return &ruleOutput{status, r}, nil
+	return &ruleOutput{status, told(r)}, nil
 }
 
 func ruleProblem(err error) error {

@@ -29,6 +29,17 @@ func TestRules(t *testing.T) {
 	if again := decode[rules.Rule](h.ask("PUT", "/v1/rules/teams", rule).ok(200)); first.Version != 1 || again.Version != 1 {
 		t.Errorf("versions %d, %d", first.Version, again.Version)
 	}
+	// What is told can be set: the console's form does that.
+	told := decode[map[string]any](h.ask("GET", "/v1/rules/teams", nil).ok(200))
+	for _, made := range []string{"id", "version", "changedAt", "changedBy"} {
+		if told[made] == nil {
+			t.Errorf("the rule has no %s: %v", made, told)
+		}
+		delete(told, made)
+	}
+	if again := decode[rules.Rule](h.ask("PUT", "/v1/rules/teams", told).ok(200)); again.Version != 1 {
+		t.Errorf("what was told is version %d", again.Version)
+	}
 	explain := func(query string) rules.Decision {
 		t.Helper()
 		return decode[rules.Decision](h.ask("GET", "/v1/rules/explain?"+query, nil).ok(200))

@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks';
 import { ask } from '../rest';
-import { body, withoutRoom } from '.';
+import { body } from '.';
 import type { Rule } from './types';
 
 const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'];
@@ -88,7 +88,7 @@ export function RuleForm({ rule, taken, done, cancel, failed }: Props) {
         <button type="button" class="add-window" onClick={() => setWindows([...windows, { from: '08:00', to: '18:00' }])}>Add times</button>
       </fieldset>
       <label>What is captured
-        <textarea name="capture" rows={8} spellcheck={false} defaultValue={JSON.stringify(rule ? withoutRoom(rule.capture) : CAPTURE, null, 2)} aria-describedby="capture-hint" />
+        <textarea name="capture" rows={8} spellcheck={false} defaultValue={JSON.stringify(rule ? rule.capture : CAPTURE, null, 2)} aria-describedby="capture-hint" />
       </label>
       <p id="capture-hint" class="hint">The body of a capture without its room, as <a href="/docs" target="_blank">the API</a> describes it. {'{roomID}'} in the streamID of a republished mix stands for the room.</p>
       <div class="buttons">

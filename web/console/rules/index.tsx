@@ -61,13 +61,7 @@ export default function Rules({ chosen, failed, ok }: PlaceProps) {
 /** A rule without what the daemon adds. */
 export function body({ id, version, changedAt, changedBy, ...terms }: Rule, change: Partial<Rule>): object {
   void [id, version, changedAt, changedBy];
-  return { ...terms, capture: withoutRoom(terms.capture), ...change };
-}
-
-/** The rule brings the room. */
-export function withoutRoom({ room, ...capture }: Rule['capture']): Rule['capture'] {
-  void room;
-  return capture;
+  return { ...terms, ...change };
 }
 
 function terms(r: Rule): string {

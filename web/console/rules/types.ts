@@ -12,7 +12,7 @@ export interface Rule {
   between?: { days?: string[]; from: string; to: string }[];
   timezone?: string;
   labels?: Record<string, string>;
-  capture: { room?: unknown; record?: { what: string; format?: string; storage?: string }[]; republish?: { streamID: string }[] };
+  capture: { record?: { what: string; format?: string; storage?: string }[]; republish?: { streamID: string }[] };
 }
 
 export interface Decision {
