@@ -200,12 +200,9 @@ func (c *Capture) rebuild(a *archive, e *eventLog, upTo time.Duration) error {
 		}
 		return err
 	}
-	_, err := c.journal.Replay(func(candidate []byte) bool {
-		if !a.covers(candidate) {
-			return false
-		}
-		checkpoint = bytes.Clone(candidate)
-		return true
+	err := c.replay(func(candidate []byte) bool {
+		checkpoint = bytes.Clone(candidate) // the last one asked about is taken
+		return a.covers(candidate)
 	}, func(r storage.Record) error {
 		if err := begin(); err != nil {
 			return err
@@ -243,6 +240,21 @@ func (c *Capture) rebuild(a *archive, e *eventLog, upTo time.Duration) error {
 		}
 	}
 	return t.err
+}
+
+// replay replays the journal from the newest checkpoint that is wanted, or from
+// the oldest. What was before that was cut when nothing needed it: as long as a
+// pause skips, one taken in it covers all, and after it no longer.
+func (c *Capture) replay(want func(checkpoint []byte) bool, fn func(storage.Record) error) error {
+	var oldest []byte
+	_, err := c.journal.Replay(func(candidate []byte) bool {
+		oldest = bytes.Clone(candidate)
+		return want(candidate)
+	}, fn)
+	if errors.Is(err, fs.ErrNotExist) && oldest != nil {
+		_, err = c.journal.Replay(func(candidate []byte) bool { return bytes.Equal(candidate, oldest) }, fn)
+	}
+	return err
 }
 
 // rejoin prepares the room for the streams that were in it when the journal
