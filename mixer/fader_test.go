@@ -243,3 +243,28 @@ func TestFade(t *testing.T) {
 		}
 	}
 }
+
+// A restored mixer lets nobody be heard who was not, in whatever order its
+// inputs come back: alone those before the one that has solo would be.
+func TestSoloOverARestore(t *testing.T) {
+	m := mixer.New(mixer.Config{})
+	m.SetSolo("bob", true)
+	m.AddInput("alice", pcmtest.Tone(997, 0.5))
+	m.AddInput("bob", pcmtest.Tone(440, 0))
+	mix(m, 10)
+	again := mixer.New(mixer.Config{})
+	if err := again.Restore(m.Snapshot()); err != nil {
+		t.Fatal(err)
+	}
+	var out pcmtest.Sink
+	again.AddOutput(&out)
+	again.AddInput("alice", pcmtest.Tone(997, 0.5))
+	again.SetSolo("bob", true)
+	again.AddInput("bob", pcmtest.Tone(440, 0))
+	mix(again, 10)
+	for i, f := range out.Frames {
+		if !f.Silent() {
+			t.Fatalf("frame %d after a restore is not silent", i)
+		}
+	}
+}

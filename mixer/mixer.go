@@ -109,11 +109,10 @@ func (m *Mixer) AddInput(id string, r pcm.Reader) {
 	}
 	in := &input{id: id}
 	in.connect(r)
-	m.recall(in)
+	known := m.recall(in)
 	m.inputs = slices.Insert(m.inputs, i, in)
-	moving := in.way.Frames > 0 // by a snapshot
 	m.aim("", 0)
-	if !moving {
+	if !known {
 		in.way = course{Gain: in.way.Goal, Goal: in.way.Goal}
 		in.steer()
 	}

@@ -19,14 +19,14 @@ type snapshot struct {
 type heard struct {
 	Talk  talk
 	Level *leveller `json:",omitempty"`
-	Fader *course   `json:",omitempty"` // while it moves
+	Fader *course   `json:",omitempty"`
 }
 
 // Snapshot is what the mixer has learned about its inputs, for a checkpoint:
 // who talks since when, what was not yet asked for by Spurts, and how far each
 // speaker is levelled. A mixer that restores it goes on with the same frame
-// number, the same talk spurts, the same levelling and the gains that move where
-// they were. Faders and outputs are not in it: they are their owner's to set
+// number, the same talk spurts, the same levelling and the gains where they
+// were. Faders and outputs are not in it: they are their owner's to set
 // again, before the inputs are added; nor is the limiter, which soon
 // forgets anyway.
 func (m *Mixer) Snapshot() []byte {
@@ -37,12 +37,8 @@ func (m *Mixer) Snapshot() []byte {
 		s.Inputs[id] = h
 	}
 	for _, in := range m.inputs {
-		h := heard{Talk: in.talk, Level: in.level}
-		if in.way.Frames > 0 {
-			c := in.way
-			h.Fader = &c
-		}
-		s.Inputs[in.id] = h
+		c := in.way
+		s.Inputs[in.id] = heard{Talk: in.talk, Level: in.level, Fader: &c}
 	}
 	s.Dominant, s.Rival = m.nameOf(m.dominant, m.awaited.dominant), m.nameOf(m.rival, m.awaited.rival)
 	if m.rival == nil && s.Rival != "" {
@@ -87,11 +83,12 @@ type awaited struct {
 }
 
 // recall gives an input that was just added what was learned about it before.
-func (m *Mixer) recall(in *input) {
+// known says that its gain is among that.
+func (m *Mixer) recall(in *input) (known bool) {
 	h, ok := m.restored[in.id]
 	delete(m.restored, in.id)
 	if h.Fader != nil {
-		in.way = *h.Fader
+		in.way, known = *h.Fader, true
 	}
 	if ok {
 		in.talk = h.Talk
@@ -105,4 +102,5 @@ func (m *Mixer) recall(in *input) {
 	if m.config.Level != 0 {
 		in.level = newLeveller(h.Level)
 	}
+	return known
 }

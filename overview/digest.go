@@ -27,10 +27,8 @@ type line struct {
 	Who     json.RawMessage `json:"who"`
 	Peaks   []byte          `json:"peaks"`
 	Figures struct {
-		Stay     *int64  `json:"stay"` // nil in old logs, which do not know when it was that they missed something
 		Sample   int64   `json:"missedSample"`
 		MissedMS int64   `json:"missedMs"`
-		Lost     int64   `json:"lost"`
 		JitterMS float64 `json:"jitterMs"`
 	} `json:"figures"`
 	Settings *struct {
@@ -52,23 +50,20 @@ type digest struct {
 	o     *Overview
 	now   int64 // of the line in hand
 	lanes []*track
-
-	resumed int64 // when the last pause ended
-	waves   map[string]*Wave
+	waves map[string]*Wave
 }
 
 // track is a lane in the making; -1 is no open span.
 type track struct {
 	Lane
 	present, talk, muted, excluded int64
-	lost                           int64 // packets, as last told
 }
 
 // Digest makes the overview of a recording from its event log. A log that was
 // cut, or of which nobody knows the last lines, gives what it tells: the error is
 // that of reading it.
 func Digest(m *storage.Manifest, events io.Reader) (*Overview, error) {
-	d := &digest{o: empty(m), waves: map[string]*Wave{}, resumed: -3 * figuresEvery}
+	d := &digest{o: empty(m), waves: map[string]*Wave{}}
 	for i := range d.o.Waves {
 		d.waves[d.o.Waves[i].Output] = &d.o.Waves[i]
 	}
@@ -155,7 +150,6 @@ func (d *digest) spoke(kind string, t *track) {
 	switch kind {
 	case "stream.added":
 		begin(&t.present, d.now)
-		t.lost = 0
 	case "stream.removed":
 		t.Present = end(&t.present, d.now, t.Present)
 	case "talk.started":
@@ -191,25 +185,13 @@ func (d *digest) quality(streamID string, l *line) {
 	if t == nil {
 		return
 	}
-	if l.Figures.Stay == nil {
-		d.packets(t, l.Figures.Lost)
-	} else if n := l.Figures.MissedMS; n > 0 {
+	if n := l.Figures.MissedMS; n > 0 {
 		from := milliseconds(max(0, l.Figures.Sample))
 		t.Lost = append(t.Lost, Count{from, from + n, n})
 	}
 	if l.Figures.JitterMS >= rough {
 		t.Jitter = append(t.Jitter, Count{max(0, d.now-figuresEvery), d.now, int64(l.Figures.JitterMS)})
 	}
-}
-
-// packets makes of the packets that a stay has lost until now what went missing
-// since it was last told. What a pause kept out is counted, too, when it ends.
-func (d *digest) packets(t *track, lost int64) {
-	if n := lost - t.lost; n > 0 && d.now >= d.resumed+3*figuresEvery {
-		n *= pcm.FrameTime.Milliseconds()
-		t.Lost = append(t.Lost, Count{max(0, d.now-max(n, figuresEvery)), d.now, n})
-	}
-	t.lost = lost
 }
 
 // lane finds a stream's lane, or begins it.
@@ -245,7 +227,7 @@ func (d *digest) settings(l *line) {
 		case still[same]:
 			delete(still, same)
 		default:
-			h.To, d.resumed = d.now, d.now
+			h.To = d.now
 		}
 	}
 	for _, p := range s.Pauses { // in their order
@@ -298,20 +280,8 @@ func (d *digest) close() {
 		}
 	}
 	for _, t := range d.lanes {
-		t.Lost = slices.DeleteFunc(t.Lost, d.cut)
 		d.o.Lanes = append(d.o.Lanes, t.Lane)
 	}
-}
-
-// edge is how close to its beginning or end, in ms, a pause cuts off what was on
-// its way: nobody lost that.
-const edge = 150
-
-// cut says that a loss is what a pause cut off.
-func (d *digest) cut(lost Count) bool {
-	return lost[2] <= edge && slices.ContainsFunc(d.o.Pauses, func(p Hole) bool {
-		return lost[1] >= p.From-edge && lost[0] <= p.From+edge || lost[1] >= p.To-edge && lost[0] <= p.To+edge
-	})
 }
 
 // steps is how many steps a time needs, in ms.

@@ -106,19 +106,6 @@ func (b *book) hidden(pos, end int64) bool {
 	return hides(class) && until >= end
 }
 
-// hides is how many samples from pos to end are hidden by causes.
-func (b *book) hides(pos, end int64) (n int64) {
-	for pos < end {
-		class, until := b.at(pos)
-		until = min(until, end)
-		if hides(class) {
-			n += until - pos
-		}
-		pos = until
-	}
-	return n
-}
-
 // enter counts samples that are being read, and silences what is hidden; what
 // lies beside it fades.
 func (b *book) enter(pos int64, class Class, samples [][2]float32) {
@@ -133,7 +120,7 @@ func (b *book) enter(pos int64, class Class, samples [][2]float32) {
 		samples = samples[n:]
 		pos += n
 	}
-	for len(b.causes) > 1 && b.causes[1].pos+hideFade <= pos {
+	for len(b.causes) > 1 && b.causes[1].pos+withheldTime <= pos {
 		b.causes = b.causes[:copy(b.causes, b.causes[1:])]
 	}
 }

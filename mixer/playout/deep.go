@@ -55,6 +55,7 @@ type Deep struct {
 	quiet  bool      // it was DTX
 	fresh  bool      // the next packet that is placed is the first of its line
 	gap    gap
+	voiced int64 // position up to which the voice was asked for sound
 
 	book    book
 	files   files

@@ -12,6 +12,11 @@ const (
 	fadeTime   = pcm.Rate / 50 // 20 ms
 	dtxMax     = 2 * pcm.Rate
 	slack      = opus.Grain // a packet this little behind its time is still used
+	// coldAfter is how long a decoder may have heard nothing and still know
+	// something of what comes next. After that it begins anew, so that what is
+	// heard does not depend on what was long ago. Senders of DTX send a packet
+	// every 400 ms.
+	coldAfter = pcm.Rate / 2
 )
 
 // advance puts at least one sample on the tape or takes one packet from the
@@ -141,9 +146,14 @@ func (d *Deep) silence(n int, e *epoch, p *entry, pos int64) {
 		}
 		b.begun, b.first = true, d.end
 	}
+	why, until := d.withheld(p, pos)
 	switch {
 	case !d.book.begun:
 		class = absent
+	case until > 0:
+		class = why
+		n = int(min(int64(n), until-d.end))
+		d.gap.hidden += int64(n)
 	case p != nil:
 		lost, rest := d.missing(e, p, pos)
 		if l := int(min(int64(n), lost-d.gap.lost)); l > 0 {
@@ -189,7 +199,10 @@ func frameSamples(toc byte) int {
 // room samples of media time away.
 func (d *Deep) bridge(e *epoch, p *entry, pos int64, room, need int, render bool) {
 	class, lossy := pending, false
-	if p != nil {
+	if why, until := d.withheld(p, pos); until > 0 {
+		class = why
+		defer func(from int64) { d.gap.hidden += d.end - from }(d.end)
+	} else if p != nil {
 		lost, rest := d.missing(e, p, pos)
 		class = rest
 		if lost > d.gap.lost {
@@ -316,7 +329,7 @@ func (d *Deep) play(e *epoch, p *entry, pos int64, render bool) {
 		if !d.spurt {
 			d.media = p.media
 		}
-		d.gap = gap{from: pos, hidden: d.hiddenBefore(pos)}
+		d.gap = gap{from: pos}
 		d.quiet = true
 		return
 	}
@@ -341,6 +354,12 @@ func (d *Deep) sound(p *entry, pos int64, length int, broken, render bool) {
 		length = int(d.length)
 	}
 	render = render && !d.book.hidden(pos, pos+int64(length))
+	if !broken && !d.book.hidden(pos, pos+int64(length)) {
+		if pos-d.voiced >= coldAfter {
+			d.voice.reset()
+		}
+		d.voiced = pos + int64(length)
+	}
 	if render && !broken {
 		n, ok := d.voice.decode(p.payload)
 		if broken = !ok; ok {
@@ -360,6 +379,5 @@ func (d *Deep) sound(p *entry, pos int64, length int, broken, render bool) {
 	}
 	d.feed(length-skip, class, render)
 	d.length, d.quiet = int64(length), false
-	end := d.position(d.media)
-	d.gap = gap{from: end, hidden: d.hiddenBefore(end)}
+	d.gap = gap{from: d.position(d.media)}
 }

@@ -10,8 +10,8 @@ import (
 
 // snapshotVersion is the first byte of a snapshot. Version 1 knew no redundancy,
 // version 2 no announcement, version 3 not that a line is fresh, version 4 not
-// what was hidden before a gap.
-const snapshotVersion = 5
+// what was hidden before a gap, version 5 not how long nothing was decoded.
+const snapshotVersion = 6
 
 // errSnapshot tells that bytes are no whole snapshot of this version.
 var errSnapshot = errors.New("malformed snapshot")
@@ -190,6 +190,9 @@ func (d *Deep) visit(c *codec) {
 	if c.version > 4 {
 		number(c, &d.gap.hidden)
 	}
+	if c.version > 5 {
+		number(c, &d.voiced)
+	}
 	c.flag(&d.files.begun)
 	number(c, &d.files.end)
 	number(c, &d.files.media)
@@ -200,8 +203,8 @@ func (d *Deep) visit(c *codec) {
 	c.bits(&d.res.step)
 	c.flag(&d.res.landing)
 	c.book(&d.book)
-	if c.version <= 4 {
-		d.gap.hidden = d.book.ledger[Paused] + d.book.ledger[Excluded]
+	if c.version == 5 { // it counted up from the beginning
+		d.gap.hidden = d.book.ledger[Paused] + d.book.ledger[Excluded] - d.gap.hidden
 	}
 	c.quality(&d.quality)
 	c.float(&d.jitter.value)
