@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 )
 
 // snapshotVersion is the first byte of a snapshot. Version 1 knew no redundancy,
 // version 2 no announcement, version 3 not that a line is fresh, version 4 not
-// what was hidden before a gap, version 5 not how long nothing was decoded.
+// what was hidden before a gap, version 5 not how long nothing was decoded
+// nor what was.
 const snapshotVersion = 6
 
 // errSnapshot tells that bytes are no whole snapshot of this version.
@@ -25,7 +27,7 @@ type codec struct {
 	version byte
 }
 
-func number[T ~int | ~int64 | ~uint8 | ~uint16 | ~uint32](c *codec, v *T) {
+func number[T ~int | ~int16 | ~int64 | ~uint8 | ~uint16 | ~uint32](c *codec, v *T) {
 	if !c.read {
 		c.buf = binary.AppendVarint(c.buf, int64(*v))
 		return
@@ -100,9 +102,9 @@ func list[T any](c *codec, v *[]T, limit int, visit func(*T)) {
 	}
 }
 
-// Snapshot is all of d but its audio: the mapping of time, packets that wait,
-// the ledger, the counters. Its size is that of the packets that wait and a
-// few kilobytes.
+// Snapshot is all of d but what its decoder remembers: the mapping of time,
+// packets that wait, what is rendered and not read, the ledger, the counters. Its
+// size is that of the packets that wait and a few kilobytes.
 func (d *Deep) Snapshot() []byte {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -128,7 +130,9 @@ func RestoreDeep(cfg DeepConfig, snapshot []byte) (*Deep, error) {
 	if c.bad || len(c.buf) > 0 || !d.sane() {
 		return nil, fmt.Errorf("restore playout: %w", errSnapshot)
 	}
-	d.tape.samples = make([][2]float32, max(tapeRoom, d.tape.n))
+	if short := d.tape.n - len(d.tape.samples); short > 0 { // of an old version
+		d.tape.samples = append(d.tape.samples, make([][2]float32, short)...)
+	}
 	for _, e := range d.epochs {
 		for _, p := range e.queue {
 			d.count++
@@ -158,6 +162,9 @@ func (d *Deep) visit(c *codec) {
 	number(c, &d.frame)
 	number(c, &d.end)
 	number(c, &d.tape.n)
+	if c.version > 5 {
+		c.tape(&d.tape)
+	}
 	list(c, &d.tape.runs, 256, func(r *run) { number(c, &r.class); number(c, &r.n) })
 	lines := d.lines()
 	list(c, &lines, 2*epochsMax, func(l **timeline) {
@@ -210,6 +217,31 @@ func (d *Deep) visit(c *codec) {
 	c.float(&d.jitter.value)
 	number(c, &d.jitter.last)
 	c.flag(&d.jitter.known)
+}
+
+// tape visits what has been rendered and not been read, at 16 bits: it may be the
+// last that was said. Silence, and what is not decoded, takes no room.
+func (c *codec) tape(t *tape) {
+	if c.read && (t.n < 0 || t.n >= tapeMax) {
+		c.fail()
+		return
+	}
+	if c.read {
+		t.samples = make([][2]float32, max(tapeRoom, t.n))
+	}
+	waiting := t.samples[t.head : t.head+t.n]
+	sounds := slices.ContainsFunc(waiting, func(x [2]float32) bool { return x != [2]float32{} })
+	if c.flag(&sounds); !sounds {
+		return
+	}
+	for i := range waiting {
+		for k := range 2 {
+			v := int16(max(-1, min(waiting[i][k], 1)) * math.MaxInt16)
+			if number(c, &v); c.read {
+				waiting[i][k] = float32(v) / math.MaxInt16
+			}
+		}
+	}
 }
 
 // lines is every timeline that is referred to, once.
