@@ -3,7 +3,6 @@ package capture_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"maps"
 	"math"
@@ -17,13 +16,13 @@ import (
 	"github.com/pion/rtp"
 
 	"mixdown/capture"
-	"mixdown/encoder"
 	"mixdown/encoder/encodertest"
 	"mixdown/encoder/opus"
 	"mixdown/joiner"
 	"mixdown/mixer/pcm"
 	"mixdown/mixer/pcm/pcmtest"
 	"mixdown/storage"
+	"mixdown/storage/crypt"
 	"mixdown/storage/file"
 )
 
@@ -255,6 +254,7 @@ type house struct {
 	data     string
 	captures *capture.Manager
 	local    *file.Bucket
+	who      *customer // whose recordings it has, if they are encrypted
 	stop     func()
 }
 
@@ -278,6 +278,7 @@ func open(t testing.TB, data string, system joiner.System, change ...func(*captu
 		Dir: filepath.Join(data, "captures"), Storages: []string{capture.LocalStorage},
 		Systems: map[string]joiner.System{"mixdown": system}, URL: func(capture.RoomSpec) (string, error) { return "ws://stage/ws", nil },
 		Token: func(string, joiner.Login) (string, error) { return "", nil }, Key: key, Log: log,
+		Encryption: capture.Encryption{Host: crypt.NewHost(filepath.Join(data, "host.key"))},
 	}
 	for _, f := range change {
 		f(&config)
@@ -354,13 +355,7 @@ func (h *house) start(id string, change ...func(*capture.Spec)) *capture.Capture
 // recording reads a recording's manifest after verifying it.
 func (h *house) recording(id string) *storage.Manifest {
 	h.t.Helper()
-	ctx := context.Background()
-	report, err := storage.Verify(ctx, h.local, "r/"+id, storage.VerifyOptions{Probe: func(path string, r io.ReadSeeker) (int64, error) {
-		return encoder.Samples(filepath.Ext(path)[1:], r)
-	}})
-	if err != nil || !report.Intact || !report.Sealed {
-		h.t.Errorf("verify %s: %v, %+v", id, err, report)
-	}
+	h.verify(id, nil)
 	raw, err := os.ReadFile(filepath.Join(h.data, "recordings", "r", id, storage.ManifestName))
 	if err != nil {
 		h.t.Fatal(err)
@@ -388,7 +383,7 @@ func (h *house) listen(m *storage.Manifest, output string) (frames []pcm.Frame, 
 		if want := start + int64(len(samples)); s.StartSample != want {
 			h.t.Errorf("%s starts at sample %d, want %d", s.Path, s.StartSample, want)
 		}
-		part, err := encodertest.ReadFile(filepath.Join(h.data, "recordings", "r", m.ID, filepath.FromSlash(s.Path)))
+		part, err := encodertest.ReadFile(h.clear(m, s.Path))
 		if err != nil {
 			h.t.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package capture_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -96,13 +97,15 @@ func TestNoManifests(t *testing.T) {
 // atMoments lets a fault of 20 s begin at several moments of a recording.
 func atMoments(t *testing.T, fault func(testing.TB, *house) (takeBack func())) {
 	v := newVoice(t, "", 400)
-	for _, after := range []time.Duration{2 * time.Second, 12 * time.Second, 14600 * time.Millisecond, 33 * time.Second} {
-		if raced && after != 12*time.Second {
+	const middle = 12 * time.Second
+	for n, after := range []time.Duration{2 * time.Second, middle, middle, 14600 * time.Millisecond, 33 * time.Second} {
+		if raced && after != middle {
 			continue
 		}
-		t.Run(after.String(), func(t *testing.T) {
+		encrypted := n%2 == 0
+		t.Run(fmt.Sprintf("%v,encrypted=%v", after, encrypted), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h, c, talk := openTalk(t, v)
+				h, c, talk := openTalk(t, v, encrypted)
 				talk(after)
 				takeBack := fault(t, h)
 				defer takeBack()
@@ -125,15 +128,20 @@ func atMoments(t *testing.T, fault func(testing.TB, *house) (takeBack func())) {
 }
 
 // openTalk starts a capture of one stream with every kind of file; talk sends
-// packets for a time and returns how many were sent by then.
-func openTalk(t testing.TB, v *voice, change ...func(*capture.Config)) (h *house, c *capture.Capture, talk func(time.Duration) int64) {
+// packets for a time and returns how many were sent by then. What is recorded may
+// be encrypted.
+func openTalk(t testing.TB, v *voice, encrypted bool, change ...func(*capture.Config)) (h *house, c *capture.Capture, talk func(time.Duration) int64) {
 	t.Helper()
 	s := newStage()
 	s.enter("voice", "ann", 1)
 	h = open(t, t.TempDir(), s, change...)
-	c = h.start("c1", func(s *capture.Spec) {
+	spec := []func(*capture.Spec){func(s *capture.Spec) {
 		s.Record = append(s.Record, capture.RecordSpec{What: "streams", Format: "wav", SegmentSeconds: 10})
-	})
+	}}
+	if encrypted {
+		spec = append(spec, h.owner(newCustomer(t)))
+	}
+	c = h.start("c1", spec...)
 	synctest.Wait() // the recorder is in the room
 	var n int64
 	return h, c, func(d time.Duration) int64 {
@@ -183,7 +191,7 @@ func TestStopWhileDiskFull(t *testing.T) {
 	for _, before := range []time.Duration{0, 4 * time.Second} {
 		t.Run(before.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h, c, talk := openTalk(t, v)
+				h, c, talk := openTalk(t, v, before == 0)
 				talk(18 * time.Second)
 				takeBack := refuse(t)
 				defer takeBack()

@@ -90,7 +90,7 @@ func TestFsyncFails(t *testing.T) {
 			}
 			return len(p), nil
 		}
-		h, c, talk := openTalk(t, v, func(c *capture.Config) { c.Fault = fault })
+		h, c, talk := openTalk(t, v, false, func(c *capture.Config) { c.Fault = fault })
 		talk(9 * time.Second)
 		failing.Store(true)
 		from := time.Now()
@@ -132,7 +132,7 @@ func TestSlowDisk(t *testing.T) {
 			waited.Add(int64(d))
 			return len(p), nil
 		}
-		h, c, talk := openTalk(t, v, func(c *capture.Config) { c.Fault = slow })
+		h, c, talk := openTalk(t, v, false, func(c *capture.Config) { c.Fault = slow })
 		var heard times
 		ctx, stop := context.WithCancel(t.Context())
 		var listening sync.WaitGroup

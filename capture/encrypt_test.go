@@ -46,6 +46,39 @@ func (c customer) unlock(t testing.TB, h *house, id string) *crypt.Ring {
 	return ring
 }
 
+// owner is who can open what h records from now on: to is the change of a spec
+// that makes a capture theirs.
+func (h *house) owner(c customer) (to func(*capture.Spec)) {
+	h.who = &c
+	return func(s *capture.Spec) { s.Encrypt = &capture.EncryptSpec{Recipients: []string{c.public()}} }
+}
+
+// clear is the name of a recording's file, or of what is in it if it is
+// encrypted.
+func (h *house) clear(m *storage.Manifest, name string) string {
+	h.t.Helper()
+	if m.Encryption == nil {
+		return filepath.Join(h.data, "recordings", "r", m.ID, filepath.FromSlash(name))
+	}
+	if !strings.HasSuffix(name, storage.EncryptedExt) {
+		name += storage.EncryptedExt
+	}
+	f, _, err := h.who.unlock(h.t, h, m.ID).Open(context.Background(), "r/"+m.ID+"/"+name)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer f.Close()
+	raw, err := io.ReadAll(f)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	plain := filepath.Join(h.t.TempDir(), filepath.Base(crypt.Plain(name)))
+	if err := os.WriteFile(plain, raw, 0o600); err != nil {
+		h.t.Fatal(err)
+	}
+	return plain
+}
+
 func samplesOf(name string, r io.ReadSeeker) (int64, error) {
 	return encoder.Samples(filepath.Ext(name)[1:], r)
 }

@@ -138,7 +138,7 @@ func (h *house) packets(m *storage.Manifest, output string) (all []kept) {
 		if s.Output != output {
 			continue
 		}
-		f, err := os.Open(filepath.Join(h.data, "recordings", "r", m.ID, filepath.FromSlash(s.Path)))
+		f, err := os.Open(h.clear(m, s.Path))
 		if err != nil {
 			h.t.Fatal(err)
 		}

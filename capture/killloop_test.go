@@ -44,6 +44,7 @@ type killed struct {
 	t      *testing.T
 	random *rand.Rand
 	job    recorderJob
+	who    customer
 	lives  map[string][]life
 	sealed map[string]string // hash of every segment ever sealed, by its path
 	losses []time.Duration
@@ -51,8 +52,16 @@ type killed struct {
 
 func newKilled(t *testing.T, data string) *killed {
 	return &killed{
-		t: t, random: rand.New(rand.NewPCG(1, 2)), lives: map[string][]life{}, sealed: map[string]string{},
+		t: t, random: rand.New(rand.NewPCG(1, 2)), who: newCustomer(t), lives: map[string][]life{}, sealed: map[string]string{},
 		job: recorderJob{Data: data, Board: filepath.Join(t.TempDir(), "board"), Begin: time.Now()},
+	}
+}
+
+// begin begins a recording: every second one is encrypted.
+func (k *killed) begin(n int) {
+	k.job.Capture, k.job.Recipient = fmt.Sprintf("c%d", n), ""
+	if n%2 == 1 {
+		k.job.Recipient = k.who.public()
 	}
 }
 
@@ -97,6 +106,7 @@ func (k *killed) moment(d time.Duration) time.Duration {
 func (k *killed) check() {
 	k.t.Helper()
 	h := open(k.t, k.job.Data, newStage())
+	h.who = &k.who
 	listed := map[string]capture.State{}
 	for _, c := range h.captures.List() {
 		listed[c.Status().ID] = c.Status().State
@@ -111,7 +121,7 @@ func (k *killed) check() {
 		there := map[string]string{}
 		for _, s := range m.Segments {
 			there[id+"/"+s.Path] = s.SHA256
-			files = append(files, filepath.Join(h.data, "recordings", "r", id, filepath.FromSlash(s.Path)))
+			files = append(files, h.clear(m, s.Path))
 		}
 		for path, sum := range k.sealed {
 			if strings.HasPrefix(path, id+"/") && there[path] != sum {
@@ -231,7 +241,7 @@ func TestKillLoop(t *testing.T) {
 	began := time.Now()
 	for n := range kills {
 		if n%each == 0 {
-			k.job.Capture = fmt.Sprintf("c%d", n/each)
+			k.begin(n / each)
 		}
 		finish := n%each == each-1
 		k.record(finish, func(r *recorder) {

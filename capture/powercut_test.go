@@ -130,7 +130,7 @@ func TestPowerCut(t *testing.T) {
 	k := newKilled(t, filepath.Join(e.dir, "data"))
 	for n := range cuts {
 		if n%each == 0 {
-			k.job.Capture = fmt.Sprintf("c%d", n/each)
+			k.begin(n / each)
 		}
 		finish := n%each == each-1
 		k.record(finish, func(r *recorder) {
@@ -191,7 +191,7 @@ func TestFullFileSystem(t *testing.T) {
 			t.Setenv("TMPDIR", e.dir) // of the house
 			t.Run("full", func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					h, c, talk := openTalk(t, v)
+					h, c, talk := openTalk(t, v, what == "inodes")
 					talk(12 * time.Second)
 					dir := filepath.Join(e.dir, "filler")
 					if err := os.Mkdir(dir, 0o700); err != nil {

@@ -66,6 +66,7 @@ type recorderJob struct {
 	Data, Board, Capture string
 	Begin                time.Time // of packet 0
 	Finish               bool      // stop the capture after a moment and end
+	Recipient            string    // to whom the recording is encrypted, if at all
 }
 
 // recorder is such a process, seen from the test that kills it.
@@ -150,6 +151,9 @@ func TestRecorderProcess(t *testing.T) {
 		c = h.start(job.Capture, func(s *capture.Spec) {
 			for i := range s.Record {
 				s.Record[i].SegmentSeconds = 3
+			}
+			if job.Recipient != "" {
+				s.Encrypt = &capture.EncryptSpec{Recipients: []string{job.Recipient}}
 			}
 		})
 	}
