@@ -73,9 +73,10 @@ func (v *voice) room(n int) {
 
 // reset forgets the past: what follows is another encoder's.
 func (v *voice) reset() {
-	if v.channels > 0 {
-		// Reset fails only where NewDecoder would have.
-		_ = v.decoders[v.channels-1].Reset()
+	for _, d := range v.decoders {
+		if d != nil {
+			_ = d.Reset() // fails only where NewDecoder would have
+		}
 	}
 	v.channels, v.still.n = 0, 0
 }

@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"mixdown/encoder/opus"
 	"mixdown/mixer/pcm"
+	"mixdown/mixer/pcm/pcmtest"
 	"mixdown/mixer/playout"
 )
 
@@ -90,8 +92,10 @@ func TestWithheldSoundsTheSameWhateverFollows(t *testing.T) {
 // A decoder that has heard nothing for long begins anew. So what follows is the
 // same for one that was restored in the silence and never heard what was before.
 func TestLongSilenceIsForgotten(t *testing.T) {
+	both := encode(t, pcmtest.Noise(1, 0.3), 100, opus.EncoderConfig{Channels: 2})
 	for _, silence := range []time.Duration{500 * time.Millisecond, 3 * time.Second, 20 * time.Second} {
 		words := speech(t, 400)
+		copy(words[100:], both) // a mono decoder, and a stereo one after it
 		packets := stream(words[:200], 0, 1, 0)
 		packets = append(packets, stream(words[200:], 4*time.Second+silence, 201, uint32(pcm.Samples(4*time.Second+silence)))...)
 		whole := record(packets)
@@ -131,7 +135,7 @@ func TestDeepRestoresItsTape(t *testing.T) {
 	}
 	whole.read(t, 101)
 	same(t, whole.samples(), 0, record(packets).read(t, 101).samples()) // to look changes nothing
-	for i, want := range whole.samples()[at : at+300] { // 7 ms
+	for i, want := range whole.samples()[at : at+300] {                 // 7 ms
 		if math.Abs(float64(f[i][0]-want[0])) > 1.0/math.MaxInt16 {
 			t.Fatalf("sample %d is %v, want %v", i, f[i], want)
 		}
