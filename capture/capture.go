@@ -41,7 +41,8 @@ const (
 	depth           = 5 * time.Second        // how far the timeline is behind the room
 	checkpointEvery = 15 * time.Second
 	mendEvery       = 5 * time.Second
-	finishTries     = 3                      // to write the end of a recording before it is left to the next start
+	finishTries     = 3                      // to write what can be left to the next start
+	patience        = 15 * time.Second       // of who stops a capture that cannot be sealed
 	grace           = 300 * time.Millisecond // for retransmissions after a stop
 )
 
@@ -254,17 +255,30 @@ func (c *Capture) limit() error {
 	return nil
 }
 
-// Stop ends the capture and waits until its recording is sealed locally.
+// ErrUnsealed is returned by Stop while the disk does not take the end of a
+// recording.
+var ErrUnsealed = errors.New("what is recorded cannot be written now and is held in memory; it is sealed as soon as it can be")
+
+// Stop ends the capture and waits until its recording is sealed locally. If that
+// is in trouble it does not wait for the end of it.
 func (c *Capture) Stop(ctx context.Context) error {
 	c.stop(ErrStopped)
-	select {
-	case <-c.done:
-		if slices.Contains(c.Storages(), LocalStorage) {
-			return c.env.Local(ctx, c.Base(), LocalStorage)
+	impatient := time.NewTicker(patience)
+	defer impatient.Stop()
+	for {
+		select {
+		case <-c.done:
+			if slices.Contains(c.Storages(), LocalStorage) {
+				return c.env.Local(ctx, c.Base(), LocalStorage)
+			}
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("stop capture %s: %w", c.id, context.Cause(ctx))
+		case <-impatient.C:
+			if st := c.Status(); (st.State == Finalizing || st.State == Interrupted) && st.Trouble != "" {
+				return fmt.Errorf("stop capture %s: %w: %s", c.id, ErrUnsealed, st.Trouble)
+			}
 		}
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("stop capture %s: %w", c.id, context.Cause(ctx))
 	}
 }
 

@@ -30,11 +30,12 @@ type timelineSnapshot struct {
 	Controlled time.Duration `json:"controlled,omitempty"`
 }
 
-// snapshot is the checkpoint of the present. The event log is in its file as far
-// as the checkpoint says: a kill right after it must not leave it shorter.
+// snapshot is the checkpoint of the present. The event log is on the disk as far
+// as the checkpoint says: neither a kill nor a power cut right after it must leave
+// it shorter.
 func (t *timeline) snapshot() ([]byte, error) {
 	t.noteWaves(true)
-	if err := t.events.flush(); err != nil {
+	if err := t.events.sync(); err != nil {
 		t.fail(err)
 		return nil, err
 	}

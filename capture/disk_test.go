@@ -2,6 +2,7 @@ package capture_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -180,6 +181,37 @@ func (h *house) checkVoice(c *capture.Capture, n int64) {
 	if q := m.Quality["ann/voice"]; q["packets"] != float64(n) || q["duplicates"] != 0 {
 		h.t.Errorf("quality %v", q)
 	}
+}
+
+// TestStopWhileDiskFullForLong: a stop that cannot be done says so, and it is
+// done when the disk takes it, however late that is.
+func TestStopWhileDiskFullForLong(t *testing.T) {
+	if alone(t) {
+		return
+	}
+	v := newVoice(t, "", 400)
+	synctest.Test(t, func(t *testing.T) {
+		h, c, talk := openTalk(t, v, false)
+		talk(18 * time.Second)
+		takeBack := refuse(t)
+		defer takeBack()
+		n := talk(7 * time.Second) // only in memory
+		for range 2 {
+			if err := c.Stop(t.Context()); !errors.Is(err, capture.ErrUnsealed) {
+				t.Errorf("stop while the disk is full: %v", err)
+			}
+		}
+		time.Sleep(10 * time.Minute)
+		if st := c.Status(); st.State != capture.Finalizing || st.Trouble == "" {
+			t.Errorf("after ten minutes: %s, trouble %q", st.State, st.Trouble)
+		}
+		takeBack()
+		time.Sleep(time.Minute)
+		if err := c.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		h.checkVoice(c, n)
+	})
 }
 
 // TestStopWhileDiskFull: a stop waits for a disk that takes something soon.

@@ -233,6 +233,7 @@ type randomFile interface {
 	io.WriterAt
 	io.Closer
 	Truncate(size int64) error
+	Sync() error
 }
 
 // eventFile is where an event log grows.

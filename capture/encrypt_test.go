@@ -353,7 +353,8 @@ func TestHostKeyAway(t *testing.T) {
 		s := newStage()
 		s.enter("voice", "ann", 1)
 		h := open(t, data, s, secret)
-		h.start("c1")
+		var spec capture.Spec
+		h.start("c1", func(s *capture.Spec) { spec = *s })
 		synctest.Wait()
 		v.id = "voice"
 		v.speak(s, 8*time.Second)
@@ -362,22 +363,32 @@ func TestHostKeyAway(t *testing.T) {
 			t.Fatal(err)
 		}
 		h = open(t, data, s, secret)
-		if _, err := h.captures.Get("c1"); !errors.Is(err, capture.ErrNotFound) {
-			t.Errorf("a capture that cannot be read: %v", err)
+		c, created, err := h.captures.Start("c1", spec)
+		if err != nil || created {
+			t.Fatalf("the same again: created %v, %v", created, err)
 		}
-		h.stop()
+		if st := c.Status(); st.State != capture.Interrupted || !strings.Contains(st.Trouble, "host.key") {
+			t.Errorf("a capture that cannot be read: %s, trouble %q", st.State, st.Trouble)
+		}
+		if err := c.Patch([]byte(`{"labels":{"while":"away"}}`), "op"); err != nil {
+			t.Error(err)
+		}
 		if err := os.Rename(key+".away", key); err != nil {
 			t.Fatal(err)
 		}
-		h = open(t, data, s, secret)
-		c, err := h.captures.Get("c1")
-		if err != nil {
+		time.Sleep(31 * time.Second)
+		if err := c.Patch([]byte(`{"labels":{"too":"late"}}`), "op"); !errors.Is(err, capture.ErrNotRunning) {
+			t.Errorf("a change of what was replaced: %v", err)
+		}
+		if c, err = h.captures.Get("c1"); err != nil {
 			t.Fatal(err)
 		}
-		synctest.Wait()
 		v.speak(s, 4*time.Second)
 		if err := c.Stop(t.Context()); err != nil {
 			t.Fatal(err)
+		}
+		if st := c.Status(); st.Trouble != "" || st.Labels["while"] != "away" {
+			t.Errorf("in the end: %+v", st)
 		}
 		ring := who.unlock(t, h, "c1")
 		h.verify("c1", ring)
@@ -385,6 +396,6 @@ func TestHostKeyAway(t *testing.T) {
 		if err := capture.Remix(t.Context(), ring, "r/c1", capture.MixSpec{}, encoder.Config{Format: "wav"}, &mix); err != nil {
 			t.Fatal(err)
 		}
-		near(t, "the voice", heard(mix.all(t), 0, 400), [][2]int64{{0, 12000}}, 40)
+		near(t, "the voice", heard(mix.all(t), 0, 400), [][2]int64{{0, 8000}, {39000, 43000}}, 40)
 	})
 }

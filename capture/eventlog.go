@@ -81,7 +81,7 @@ func (e *eventLog) note(at time.Duration, v event) {
 	e.size += int64(len(line)) + 1
 }
 
-// flush writes what was added. The journal makes it durable.
+// flush writes what was added. The journal can make it again.
 func (e *eventLog) flush() error {
 	if e.buf.Len() == 0 {
 		return nil
@@ -90,6 +90,18 @@ func (e *eventLog) flush() error {
 		return fmt.Errorf("write events.jsonl: %w", err)
 	}
 	e.buf.Reset()
+	return nil
+}
+
+// sync makes what was added durable: a checkpoint counts on it, and with the
+// journal from before that goes what could make it again.
+func (e *eventLog) sync() error {
+	if err := e.flush(); err != nil {
+		return err
+	}
+	if err := e.file.Sync(); err != nil {
+		return fmt.Errorf("sync events.jsonl: %w", err)
+	}
 	return nil
 }
 

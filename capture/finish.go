@@ -12,15 +12,21 @@ import (
 	"mixdown/mixer/pcm"
 )
 
-// finish renders what is left and seals the recording. What cannot be written
-// now is interrupted: the next start does it, from the journal.
+// finish renders what is left and seals the recording. What the disk does not
+// take is tried until it does; if ctx ends before that, it is interrupted: the
+// next start does it, from the journal.
 func (c *Capture) finish(ctx context.Context, cause error) error {
 	defer c.release()
 	last := frameAt(c.stopping())
 	if last == 0 {
 		last = frameAt(c.clock.now())
 	}
-	err := c.persist(ctx, func() error { return c.drain(last) })
+	// After a panic nothing in memory can be trusted: the next start does it.
+	tries := math.MaxInt
+	if resumable(cause) {
+		tries = finishTries
+	}
+	err := c.persist(ctx, tries, func() error { return c.drain(last) })
 	if err != nil || resumable(cause) {
 		if err == nil {
 			err = c.rotate(c.timeline)
@@ -35,7 +41,7 @@ func (c *Capture) finish(ctx context.Context, cause error) error {
 	c.mu.Unlock()
 	c.publishStatus(time.Duration(last) * pcm.FrameTime)
 	c.tellNews()
-	if err := c.persist(ctx, func() error { return c.seal(outcome(cause, c.timeline)) }); err != nil {
+	if err := c.persist(ctx, tries, func() error { return c.seal(outcome(cause, c.timeline)) }); err != nil {
 		c.setState(Interrupted, "the recording could not be sealed")
 		return err
 	}
@@ -45,7 +51,7 @@ func (c *Capture) finish(ctx context.Context, cause error) error {
 	case c.env.sealed <- struct{}{}:
 	default:
 	}
-	if err := c.persist(ctx, c.tellChanges); err != nil {
+	if err := c.persist(ctx, finishTries, c.tellChanges); err != nil {
 		return err // the next start ends it again, from the journal
 	}
 	return errors.Join(c.journal.Remove(), c.forget())
@@ -63,12 +69,13 @@ func (c *Capture) release() {
 	c.keeper.due.release()
 }
 
-// persist tries a few times to write what the disk does not take at once.
-func (c *Capture) persist(ctx context.Context, write func() error) error {
+// persist writes what the disk may not take at once, and tries again so often
+// unless ctx ends: until then what is only in memory is held.
+func (c *Capture) persist(ctx context.Context, tries int, write func() error) error {
 	err := write()
-	for try := 0; err != nil && try < finishTries && ctx.Err() == nil; try++ {
+	for try := 1; err != nil && try <= tries && ctx.Err() == nil; try++ {
 		c.setTrouble(err)
-		c.wait(ctx, mendEvery)
+		c.wait(ctx, min(time.Duration(1+try/10)*mendEvery, time.Minute)) // rarer with time: it may cost much
 		err = write()
 	}
 	c.setTrouble(err)

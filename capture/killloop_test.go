@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"mixdown/capture"
+	"mixdown/encoder"
 	"mixdown/mixer/pcm"
 	"mixdown/storage"
 )
@@ -132,6 +133,7 @@ func (k *killed) check() {
 			k.compare(h, m, i, lives)
 		}
 		k.mixed(h, m, lives)
+		k.mixAgain(h, m)
 	}
 	if err := filepath.WalkDir(filepath.Join(h.data, "spool", "quarantine"), func(path string, e fs.DirEntry, err error) error {
 		if err == nil && !e.IsDir() {
@@ -202,6 +204,19 @@ func (k *killed) mixed(h *house, m *storage.Manifest, lives []life) {
 		if !slices.ContainsFunc(sounds, func(s [2]int64) bool { return s[0] <= began+200 && s[1] >= to-40 }) {
 			k.t.Errorf("%s, life %d: the mix was durable from %d to %d ms, it sounds at %v", m.ID, n, began, to, sounds)
 		}
+	}
+}
+
+// mixAgain mixes the streams again, for which the whole event log is needed.
+func (k *killed) mixAgain(h *house, m *storage.Manifest) {
+	k.t.Helper()
+	var all storage.Browser = h.local
+	if m.Encryption != nil {
+		all = k.who.unlock(k.t, h, m.ID)
+	}
+	var again frames
+	if err := capture.Remix(k.t.Context(), all, "r/"+m.ID, capture.MixSpec{}, encoder.Config{Format: "wav"}, &again); err != nil {
+		k.t.Errorf("%s cannot be mixed again: %v", m.ID, err)
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -95,7 +94,8 @@ type Manager struct {
 
 	mu       sync.Mutex
 	captures map[string]*Capture
-	waiting  []*Capture // to be run
+	stuck    map[string]*Capture // of them, those whose files cannot be opened now
+	waiting  []*Capture          // to be run
 	closed   bool
 }
 
@@ -106,7 +106,7 @@ func NewManager(config Config) (*Manager, error) {
 		config.Events = events.Discard
 	}
 	config.flusher, config.sealed = &flusher{}, make(chan struct{}, 1)
-	m := &Manager{config: config, wake: make(chan struct{}, 1), captures: map[string]*Capture{}}
+	m := &Manager{config: config, wake: make(chan struct{}, 1), captures: map[string]*Capture{}, stuck: map[string]*Capture{}}
 	if err := os.MkdirAll(config.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the captures' folder: %w", err)
 	}
@@ -115,20 +115,10 @@ func NewManager(config Config) (*Manager, error) {
 		return nil, fmt.Errorf("read the captures' folder: %w", err)
 	}
 	for _, e := range entries {
-		c, err := m.load(e.Name())
-		if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(config.folder(e.Name()), savedName)); errors.Is(err, fs.ErrNotExist) {
 			continue // a start that never got as far as its first file
 		}
-		if err != nil {
-			// One capture that cannot be read must not keep the others from
-			// going on; its files stay where they are.
-			config.Log.Error("capture cannot be resumed", "capture", e.Name(), "err", err)
-			continue
-		}
-		m.captures[c.id] = c
-		if !c.Status().State.Ended() {
-			m.begin(c)
-		}
+		m.resume(e.Name())
 	}
 	return m, nil
 }
@@ -159,6 +149,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	defer m.close()
 	wg.Go(func() { m.config.flusher.run(ctx) })
 	wg.Go(func() { m.stamp(ctx) })
+	wg.Go(func() { m.retry(ctx) })
 	for {
 		select {
 		case <-ctx.Done():
@@ -169,17 +160,6 @@ func (m *Manager) Run(ctx context.Context) error {
 			}
 		}
 	}
-}
-
-// load reads what is left of a capture; a panic over it keeps nobody else from
-// going on.
-func (m *Manager) load(id string) (c *Capture, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("%w: %v\n%s", errPanicked, v, debug.Stack())
-		}
-	}()
-	return loadCapture(&m.config, id)
 }
 
 // run keeps one capture's trouble to itself.

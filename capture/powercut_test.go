@@ -122,7 +122,7 @@ func (e *ext4Image) emptyFiles() (empty []string) {
 // streams are recorded on it: nothing that was called durable is missing, and
 // no file is empty under its final name.
 func TestPowerCut(t *testing.T) {
-	cuts, each := 20, 5
+	cuts, each, long := 20, 5, os.Getenv("MIXDOWN_SOAK") != ""
 	if raced || testing.Short() {
 		cuts = 5
 	}
@@ -141,6 +141,9 @@ func TestPowerCut(t *testing.T) {
 				<-time.After(k.moment(200 * time.Millisecond))
 			} else {
 				<-time.After(200*time.Millisecond + k.moment(1500*time.Millisecond))
+				if long && n == 0 {
+					<-time.After(35 * time.Second) // over two checkpoints
+				}
 			}
 			before := r.board.life().durable
 			e.cut()

@@ -33,8 +33,13 @@ var ErrNoStreams = errors.New("the recording holds no original streams (record w
 // those of the recorded mix, as long as no stream's clock drift had to be
 // corrected. Pauses of single outputs are not in it, and one that skips is
 // silence.
-func Remix(ctx context.Context, b storage.Browser, prefix string, mix MixSpec, c encoder.Config, store encoder.Store) error {
+func Remix(ctx context.Context, b storage.Browser, prefix string, mix MixSpec, c encoder.Config, store encoder.Store) (err error) {
 	r := &remix{ctx: ctx, browser: b, prefix: prefix, mix: mix}
+	defer func() {
+		for _, f := range r.files {
+			err = errors.Join(err, f.close())
+		}
+	}()
 	if err := r.open(); err != nil {
 		return fmt.Errorf("remix %s: %w", prefix, err)
 	}
@@ -192,6 +197,9 @@ func (r *remix) openEvents() error {
 				left[key] = append(left[key], e.Sample)
 			}
 		}
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("events: %w", err)
 	}
 	if len(r.turns) == 0 || r.turns[0].Frame > 0 {
 		r.turns = slices.Insert(r.turns, 0, turn{})

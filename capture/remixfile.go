@@ -71,8 +71,7 @@ func (f *streamFile) next() error {
 		}
 		p, err := f.reader.Next()
 		if errors.Is(err, io.EOF) {
-			f.reader = nil
-			if err := f.current.Close(); err != nil {
+			if err := f.close(); err != nil {
 				return err
 			}
 			continue
@@ -87,6 +86,15 @@ func (f *streamFile) next() error {
 		f.at, f.data, f.samples = f.start+heard, append(f.data[:0], p.Data...), p.Samples
 		return nil
 	}
+}
+
+// close closes the segment that is open.
+func (f *streamFile) close() error {
+	if f.reader == nil {
+		return nil
+	}
+	f.reader = nil
+	return f.current.Close()
 }
 
 // try opens the first segment to see whether it can be.

@@ -47,25 +47,47 @@ const (
 // newCapture makes a capture that starts now.
 func newCapture(env *Config, id string, spec Spec, keep *storage.Retention, recipients []string) (*Capture, error) {
 	dir := env.folder(id)
+	if _, err := os.Stat(filepath.Join(dir, savedName)); !errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.Join(fmt.Errorf("the files of an earlier capture of this name are in %s and cannot be read: mend or remove them, or choose another id", dir), err)
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
 	c := assemble(env, saved{ID: id, Spec: spec, Start: time.Now().UTC().Round(time.Millisecond), State: Waiting, Retention: keep, To: recipients})
-	if err := c.open(); err != nil {
-		return nil, err
+	err := c.open()
+	if err == nil {
+		c.mu.Lock()
+		c.noteLocked(Waiting, "", nil)
+		c.mu.Unlock()
+		err = c.save()
 	}
-	c.mu.Lock()
-	c.noteLocked(Waiting, "", nil)
-	c.mu.Unlock()
-	if err := errors.Join(c.save(), c.saveManifest()); err != nil {
-		return nil, err
+	if err != nil {
+		return nil, errors.Join(err, c.discard())
+	}
+	if err := c.saveManifest(); err != nil {
+		c.setTrouble(err) // it is stored again with the first segments
 	}
 	c.tellSaved()
 	return c, nil
 }
 
+// discard takes away what is left of a start that failed: it must not begin by
+// itself when the daemon is back.
+func (c *Capture) discard() error {
+	if c.timeline != nil {
+		c.release()
+		_ = c.journal.Close() // nothing is in it
+	}
+	err := os.Remove(filepath.Join(c.dir, savedName))
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		err = os.RemoveAll(c.dir)
+	}
+	return err
+}
+
 // loadCapture reads a capture of an earlier life. One that had not ended is
-// brought to where its journal ends.
+// brought to where its journal ends. If that fails it is returned, too, as far as
+// capture.json tells of it.
 func loadCapture(env *Config, id string) (*Capture, error) {
 	b, err := os.ReadFile(filepath.Join(env.folder(id), savedName))
 	if err != nil {
@@ -142,11 +164,17 @@ func assemble(env *Config, s saved) *Capture {
 func (c *Capture) Base() string { return path.Join(storage.KeyName(c.spec.Room.RoomID), c.id) }
 
 // open opens the capture's files and renders what the journal holds.
-func (c *Capture) open() error {
+func (c *Capture) open() (err error) {
 	a, err := openArchive(c.env.Spool, filepath.Join(c.dir, "segments.jsonl"), c.Base(), c.clock, c.tellSegment)
 	if err != nil {
 		return err
 	}
+	var e *eventLog
+	defer func() {
+		if err != nil {
+			c.shut(a, e)
+		}
+	}()
 	a.placed = c.env.placed
 	a.storages = c.Storages()
 	if err := a.encrypt(c.recipients, c.dir); err != nil {
@@ -156,7 +184,7 @@ func (c *Capture) open() error {
 	if err != nil {
 		return err
 	}
-	e, err := openEventLog(filepath.Join(c.dir, storage.EventsName), c.clock, key)
+	e, err = openEventLog(filepath.Join(c.dir, storage.EventsName), c.clock, key)
 	if err != nil {
 		return err
 	}
@@ -173,6 +201,22 @@ func (c *Capture) open() error {
 	c.keeper.durable = c.timeline.last // the journal was made durable when it was opened
 	c.publishStatus(c.timeline.applied)
 	return c.rejoin()
+}
+
+// shut closes what open has opened before it failed.
+func (c *Capture) shut(a *archive, e *eventLog) {
+	a.abandon()
+	errs := []error{a.close()}
+	if e != nil {
+		errs = append(errs, e.close())
+	}
+	if c.journal != nil {
+		errs = append(errs, c.journal.Close())
+	}
+	c.journal, c.keeper, c.timeline = nil, nil, nil
+	if err := errors.Join(errs...); err != nil {
+		c.log.Warn("a file could not be closed", "err", err)
+	}
 }
 
 func openJournal(dir string, f storage.Fault) (*storage.Journal, error) {

@@ -119,7 +119,7 @@ func (r *room) Stream(s joiner.Stream) joiner.Receiver {
 	delete(r.declined, s.ID)
 	at := r.c.clock.now()
 	rec := &receiver{c: r.c, num: r.next, stream: s}
-	rec.move(now, at)
+	rec.move(now, 0) // a pause that lasts was there before the first packet
 	r.next++
 	r.active[s.ID] = rec
 	r.c.inbox.event(kindStream, rec.num, at, streamRecord{s, IsMix(s.ExtraInfo)})

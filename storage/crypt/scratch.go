@@ -96,6 +96,9 @@ func (s *Scratch) WriteAt(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
+// Sync makes what was written durable.
+func (s *Scratch) Sync() error { return s.file.Sync() }
+
 // ReadAt implements io.ReaderAt. The end of the file is known by the sector:
 // who reads must know how much was written.
 func (s *Scratch) ReadAt(p []byte, off int64) (int, error) {
