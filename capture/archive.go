@@ -26,7 +26,7 @@ import (
 type archive struct {
 	spool   *storage.Spool
 	base    string // <roomID>/<captureID>
-	clock   clock
+	clock   *clock
 	tell    func(n int, s storage.Segment) // that segment n is sealed
 	log     *os.File
 	end     int64            // of the log; what lies behind was not written whole
@@ -86,7 +86,7 @@ type archiveLine struct {
 
 // openArchive reads the log of a recording, or starts it, and finishes what a
 // crash interrupted between sealing and publishing a segment.
-func openArchive(spool *storage.Spool, file, base string, c clock, tell func(int, storage.Segment)) (*archive, error) {
+func openArchive(spool *storage.Spool, file, base string, c *clock, tell func(int, storage.Segment)) (*archive, error) {
 	log, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the list of segments: %w", err)

@@ -63,7 +63,7 @@ type Capture struct {
 	env        *Config
 	log        *slog.Logger
 	dir        string // <data>/captures/<id>
-	clock      clock
+	clock      *clock
 
 	retention *storage.Retention // as decided at the start; nil: kept for ever
 
@@ -119,6 +119,10 @@ func (c *Capture) Run(ctx context.Context) error {
 	if c.stopping() > 0 { // the last life of the daemon ended before the recording was sealed
 		return c.finish(ctx, ErrStopped)
 	}
+	if limit := c.settings.Load().Limits.max(); c.clock.now() >= limit { // it was down for the rest of it
+		c.end(limit, errMaximum)
+		return c.finish(ctx, errMaximum)
+	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
 
@@ -138,15 +142,20 @@ func (c *Capture) Run(ctx context.Context) error {
 	cause := c.loop(ctx, left)
 	c.stop(cause) // whatever the cause: who listens live must not wait for more
 	if !resumable(cause) {
-		c.mu.Lock()
-		c.mu.stopAt = c.clock.now()
-		c.mu.Unlock()
-		c.setState(Finalizing, cause.Error())
+		c.end(c.clock.now(), cause)
 		c.wait(ctx, grace)
 	}
 	leave(cause)
 	wg.Wait()
 	return c.finish(ctx, cause)
+}
+
+// end says where the recording ends, and why.
+func (c *Capture) end(at time.Duration, cause error) {
+	c.mu.Lock()
+	c.mu.stopAt = at
+	c.mu.Unlock()
+	c.setState(Finalizing, cause.Error())
 }
 
 // loop feeds the timeline batch by batch until there is a reason to end.

@@ -16,18 +16,27 @@ type clock struct {
 	offset time.Duration // capture time at anchor
 }
 
-func newClock(start time.Time) clock {
+func newClock(start time.Time) *clock {
 	now := time.Now()
-	return clock{start: start, anchor: now, offset: now.Sub(start)}
+	return &clock{start: start, anchor: now, offset: now.Sub(start)}
+}
+
+// reach says that capture time has come as far as end, whatever the wall clock
+// says after a restart, and by how much that is behind. It must be called before
+// others ask for the time.
+func (c *clock) reach(end time.Duration) (behind time.Duration) {
+	behind = max(0, end-c.now())
+	c.offset += behind
+	return behind
 }
 
 // at is the capture time of an instant of this process.
-func (c clock) at(t time.Time) time.Duration { return c.offset + t.Sub(c.anchor) }
+func (c *clock) at(t time.Time) time.Duration { return c.offset + t.Sub(c.anchor) }
 
-func (c clock) now() time.Duration { return c.at(time.Now()) }
+func (c *clock) now() time.Duration { return c.at(time.Now()) }
 
 // sample is the wall time of a sample, to the millisecond.
-func (c clock) sample(n int64) storage.Time { return storage.AtSample(storage.At(c.start), n) }
+func (c *clock) sample(n int64) storage.Time { return storage.AtSample(storage.At(c.start), n) }
 
 // frameAt is the number of the first frame that starts at or after d.
 func frameAt(d time.Duration) int64 {
@@ -35,7 +44,7 @@ func frameAt(d time.Duration) int64 {
 }
 
 // utcAt is the wall time of an instant of capture time.
-func (c clock) utcAt(d time.Duration) storage.Time { return storage.At(c.start.Add(d)) }
+func (c *clock) utcAt(d time.Duration) storage.Time { return storage.At(c.start.Add(d)) }
 
 // samplesAt is capture time in samples.
 func samplesAt(d time.Duration) int64 { return pcm.Samples(d) }

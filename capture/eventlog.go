@@ -15,7 +15,7 @@ import (
 // eventLog is the recording's events.jsonl while it grows: one JSON object a
 // line, in the order of the timeline.
 type eventLog struct {
-	clock clock
+	clock *clock
 	file  randomFile
 	size  int64 // with what is buffered
 	buf   bytes.Buffer
@@ -37,7 +37,7 @@ type event struct {
 	Peaks   []byte             `json:"peaks,omitempty"` // of an output, as overview has them
 }
 
-func openEventLog(file string, c clock, key *crypt.Key) (*eventLog, error) {
+func openEventLog(file string, c *clock, key *crypt.Key) (*eventLog, error) {
 	f, err := eventFile(file, key)
 	if err != nil {
 		return nil, fmt.Errorf("open the event log: %w", err)

@@ -16,7 +16,7 @@ import (
 type keeper struct {
 	inbox   *inbox
 	journal *storage.Journal
-	clock   clock
+	clock   *clock
 
 	mu       sync.Mutex    // never held across I/O
 	due      inbox         // in the journal, not yet applied

@@ -23,7 +23,7 @@ type live struct {
 	settings *atomic.Pointer[settings] // the capture's
 	pubs     *joiner.Publications
 	push     joiner.Pusher
-	clock    clock
+	clock    *clock
 	mixer    *mixer.Mixer
 
 	mu        sync.Mutex
@@ -39,7 +39,7 @@ type live struct {
 	latency latency
 }
 
-func newLive(now *atomic.Pointer[settings], mix MixSpec, id string, c clock, log *slog.Logger) *live {
+func newLive(now *atomic.Pointer[settings], mix MixSpec, id string, c *clock, log *slog.Logger) *live {
 	l := &live{
 		log: log, id: id, channels: mix.Channels, settings: now, clock: c, pubs: &joiner.Publications{},
 		mixer:   mixer.New(mixer.Config{Level: mix.Level}),
@@ -54,7 +54,7 @@ func (l *live) change(s *settings) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for id, rec := range l.streams {
-		s.fade(l.mixer, id, rec.stream)
+		s.fade(l.mixer, id, rec.stream, true)
 	}
 	before := l.applied
 	l.applied = s
@@ -131,7 +131,7 @@ func (l *live) addStream(rec *receiver) {
 
 func (l *live) play(rec *receiver) {
 	p := playout.NewLive(playout.LiveConfig{Red: joiner.Red})
-	l.applied.fade(l.mixer, rec.stream.ID, rec.stream)
+	l.applied.fade(l.mixer, rec.stream.ID, rec.stream, true)
 	l.mixer.AddInput(rec.stream.ID, p)
 	rec.live.Store(p)
 }

@@ -100,7 +100,8 @@ type stay struct {
 	num    uint32
 	stream joiner.Stream
 	rows   []row
-	left   int64 // sample at which the stream left, -1 if it did not
+	joined int64 // sample at which the stream came
+	left   int64 // sample at which it left, -1 if it did not
 	file   *streamFile
 	deep   *playout.Deep // once it plays
 	lines  uint32        // how often what was before did not go on
@@ -163,6 +164,7 @@ func (r *remix) openEvents() error {
 	stays := map[uint32]*stay{}
 	lines := bufio.NewScanner(bytes.NewReader(raw))
 	lines.Buffer(nil, 1<<20)
+	var joined []int64 // by stay
 	left := map[string][]int64{}
 	for lines.Scan() {
 		var e struct {
@@ -191,6 +193,8 @@ func (r *remix) openEvents() error {
 				stays[e.Row.Stay] = s
 			}
 			s.rows = append(s.rows, e.Row.row)
+		case "stream.added":
+			joined = append(joined, e.Sample)
 		case "stream.removed":
 			if err := json.Unmarshal(e.Who, &who); err == nil {
 				key := streamKey(who.User.ID, who.ID)
@@ -211,6 +215,9 @@ func (r *remix) openEvents() error {
 	for _, s := range stays {
 		if s.file == nil || !r.mix.wants(s.stream.ID, s.stream.User.ID, false) {
 			continue
+		}
+		if int(s.num) < len(joined) {
+			s.joined = joined[s.num]
 		}
 		slices.SortFunc(s.rows, func(a, b row) int { return int(a.Pos - b.Pos) })
 		last := s.rows[len(s.rows)-1]
@@ -294,9 +301,9 @@ func (s *stay) play(m *mixer.Mixer, frame int64) {
 		}
 		s.deep.Cause(time.Duration(t.Frame)*pcm.FrameTime, class)
 	}
-	s.r.at(frame-1).fade(m, s.input(), s.stream)
+	s.r.at(frame-1).fade(m, s.input(), s.stream, firstFrame(s.joined) < frame)
 	m.AddInput(s.input(), s.deep)
-	s.r.at(frame).fade(m, s.input(), s.stream)
+	s.r.at(frame).fade(m, s.input(), s.stream, firstFrame(s.joined) <= frame)
 	if s.left >= 0 {
 		s.deep.End(pcm.Duration(s.left))
 	}
@@ -322,16 +329,17 @@ func (r *remix) at(frame int64) *settings {
 	return now
 }
 
-// turn lets changes take effect that are due at a frame, as the recording did.
+// turn lets changes take effect that are due at a frame, and streams count that
+// come with it, as the recording did.
 func (r *remix) turn(m *mixer.Mixer, frame int64) {
-	if frame == 0 || !slices.ContainsFunc(r.turns, func(t turn) bool { return t.Frame == frame }) {
-		return
-	}
+	changed := frame > 0 && slices.ContainsFunc(r.turns, func(t turn) bool { return t.Frame == frame })
 	now := r.at(frame)
 	for _, s := range r.stays {
-		if s.deep != nil {
-			now.fade(m, s.input(), s.stream)
+		if first := firstFrame(s.joined); s.deep != nil && (changed || first == frame) {
+			now.fade(m, s.input(), s.stream, first <= frame)
 		}
 	}
-	now.beep(m, r.at(frame-1), frame)
+	if changed {
+		now.beep(m, r.at(frame-1), frame)
+	}
 }

@@ -52,8 +52,8 @@ func (f *streamFile) packet(r row, first bool) (payload []byte, samples int64, e
 		return nil, 0, err
 	}
 	// A file holds a packet within 1.25 ms of its place, or up to 5 ms late
-	// behind an overlap; what lies before it fills a hole.
-	for first && f.at < r.Pos-pcm.Rate/400 {
+	// behind an overlap; what lies before it fills a hole, in steps of 2.5 ms.
+	for first && f.at <= r.Pos-pcm.Rate/800 {
 		if err := f.next(); err != nil {
 			return nil, 0, err
 		}

@@ -198,6 +198,9 @@ func (c *Capture) open() (err error) {
 	if err := c.rebuild(a, e, math.MaxInt64); err != nil {
 		return err
 	}
+	if behind := c.clock.reach(max(c.timeline.applied, c.timeline.last)); behind > 0 {
+		c.log.Warn("the clock of this machine is behind the recording, which goes on where it ended: what follows is recorded as later than it is by the clock", "by", behind)
+	}
 	c.keeper.durable = c.timeline.last // the journal was made durable when it was opened
 	c.publishStatus(c.timeline.applied)
 	return c.rejoin()

@@ -141,11 +141,12 @@ func (s *settings) reason(id string) string {
 	return "paused"
 }
 
-// fade sets an input of a mixer as the settings want it.
-func (s *settings) fade(m *mixer.Mixer, input string, st joiner.Stream) {
+// fade sets an input of a mixer as the settings want it. A stream that has not
+// come yet, though its input is there, or is excluded, singles nobody out.
+func (s *settings) fade(m *mixer.Mixer, input string, st joiner.Stream, there bool) {
 	m.Fade(input, s.Mix.gain(st.ID, st.User.ID), time.Duration(s.Mix.RampMS)*time.Millisecond)
 	m.SetMute(input, s.Mix.muted(st))
-	m.SetSolo(input, names(s.Mix.Solo, st))
+	m.SetSolo(input, there && names(s.Mix.Solo, st) && !s.excluded(st))
 }
 
 // names says whether a list names a stream or its user.

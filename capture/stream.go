@@ -67,6 +67,12 @@ func inputName(rec streamRecord, num uint32) string {
 	return fmt.Sprintf("%s#%06d", rec.Stream.ID, num)
 }
 
+// joinFrame is the first frame after the stream came.
+func (s *stream) joinFrame() int64 { return firstFrame(samplesAt(s.joined)) }
+
+// firstFrame is the first frame that begins at a sample or after it.
+func firstFrame(sample int64) int64 { return (sample + pcm.FrameSize - 1) / pcm.FrameSize }
+
 // key names the stream in manifests and ledgers.
 func (s *stream) key() string { return streamKey(s.rec.Stream.User.ID, s.rec.Stream.ID) }
 

@@ -54,7 +54,7 @@ func (c *Capture) ListenPCM(ctx context.Context, sel Selection, start func(PCMSt
 // tap is a bounded row of frames with their positions. The mixer's clock
 // writes and never waits: what does not fit is dropped and counted.
 type tap struct {
-	clock clock
+	clock *clock
 	wake  chan struct{}
 
 	mu      sync.Mutex

@@ -144,7 +144,7 @@ func (t *timeline) play(s *stream) {
 	if t.mix == nil {
 		return
 	}
-	t.at(t.frame-1).fade(t.mix, s.id, s.rec.Stream)
+	t.at(t.frame-1).fade(t.mix, s.id, s.rec.Stream, s.joinFrame() < t.frame)
 	t.mix.AddInput(s.id, s)
 }
 

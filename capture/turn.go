@@ -77,6 +77,7 @@ func (t *timeline) turn() {
 		t.turns = slices.Delete(t.turns, 0, 1)
 	}
 	if !slices.ContainsFunc(t.turns, func(c turn) bool { return c.Frame == t.frame }) {
+		t.welcome()
 		return
 	}
 	before, now := t.at(t.frame-1), t.at(t.frame)
@@ -85,7 +86,7 @@ func (t *timeline) turn() {
 	if t.mix != nil {
 		for _, s := range t.streams {
 			if !s.done {
-				now.fade(t.mix, s.id, s.rec.Stream)
+				now.fade(t.mix, s.id, s.rec.Stream, s.joinFrame() <= t.frame)
 			}
 		}
 		now.beep(t.mix, before, t.frame)
@@ -94,6 +95,15 @@ func (t *timeline) turn() {
 		t.fail(s.turn(t.frame))
 	}
 	t.skipAway(now)
+}
+
+// welcome lets the streams count that come with the present frame.
+func (t *timeline) welcome() {
+	for _, s := range t.streams {
+		if t.mix != nil && !s.done && s.joinFrame() == t.frame {
+			t.at(t.frame).fade(t.mix, s.id, s.rec.Stream, true)
+		}
+	}
 }
 
 // endOutputs closes the outputs that were removed.
