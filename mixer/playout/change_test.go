@@ -233,7 +233,7 @@ func TestDeepIsBounded(t *testing.T) {
 	for i := range 10000 {
 		d.Push(&playout.Packet{At: time.Duration(i) * time.Millisecond, SSRC: 1, Seq: uint16(i), Timestamp: uint32(48 * i), Payload: payload})
 	}
-	if q := d.Quality(); q.Dropped != 8000 {
+	if q := d.Quality(); q.Dropped != 6000 {
 		t.Errorf("%d packets dropped", q.Dropped)
 	}
 	d = playout.NewDeep(playout.DeepConfig{})

@@ -64,7 +64,7 @@ type Deep struct {
 }
 
 const (
-	entriesMax = 2000
+	entriesMax = 4000 // 10 s of packets of 2.5 ms
 	bytesMax   = 4 << 20
 	payloadMax = 8 << 10
 	epochsMax  = 8
@@ -89,7 +89,7 @@ func NewDeep(c DeepConfig) *Deep {
 	return d
 }
 
-// Push takes a packet as it arrives; it copies what it keeps. At most 2000
+// Push takes a packet as it arrives; it copies what it keeps. At most 4000
 // packets or 30 seconds wait, what comes on top is dropped and counted.
 func (d *Deep) Push(p *Packet) {
 	d.mu.Lock()
@@ -175,13 +175,22 @@ func (d *Deep) full(p *Packet) bool {
 // room for another.
 func (d *Deep) epochOf(p *Packet, at int64) (e *epoch, seq, media int64) {
 	for i := len(d.epochs) - 1; i >= 0; i-- {
-		e = d.epochs[i]
-		if e.ssrc != p.SSRC {
+		o := d.epochs[i]
+		if o.ssrc != p.SSRC {
 			continue
 		}
-		if seq, media = e.unwrap(p); e.fits(seq, media, at) {
-			return e, seq, media
+		n, m := o.unwrap(p)
+		// A straggler of before a jump fits both sides of it: it belongs where it
+		// is least late.
+		if o.fits(n, m, at) && (e == nil || o.late(m, at) < e.late(media, at)) {
+			e, seq, media = o, n, m
 		}
+		if e != nil && seq > e.top {
+			break
+		}
+	}
+	if e != nil {
+		return e, seq, media
 	}
 	seq, media = int64(p.Seq), int64(p.Timestamp)
 	if n := len(d.epochs); n > 0 {

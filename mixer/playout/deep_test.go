@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	libopus "gopkg.in/hraban/opus.v2"
+
 	"mixdown/encoder/opus"
 	"mixdown/mixer/pcm"
 	"mixdown/mixer/pcm/pcmtest"
@@ -91,6 +93,31 @@ func TestDeepRendersWhatWasSent(t *testing.T) {
 				t.Errorf("quality %+v", q)
 			}
 		})
+	}
+}
+
+// A recording reads five to six seconds after the packets: the shortest of them
+// find room until then.
+func TestDeepKeepsShortPackets(t *testing.T) {
+	enc, err := libopus.NewEncoder(pcm.Rate, 1, libopus.AppRestrictedLowdelay)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const short = pcm.Rate / 400
+	in, payload := make([]float32, short), make([]byte, 1000)
+	n, err := enc.EncodeFloat32(in, payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	packets := make([]playout.Packet, 8000)
+	for i := range packets {
+		packets[i] = playout.Packet{At: pcm.Duration(int64(i) * short), SSRC: 1, PT: 111, Seq: uint16(i), Timestamp: uint32(i * short), Payload: payload[:n]}
+	}
+	r := record(packets)
+	r.depth = 5500 * time.Millisecond
+	r.read(t, 1000)
+	if q := r.d.Quality(); q.Dropped != 0 {
+		t.Errorf("quality %+v", q)
 	}
 }
 

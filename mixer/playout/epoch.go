@@ -129,6 +129,12 @@ func (e *epoch) unwrap(p *Packet) (seq, media int64) {
 	return e.top + int64(int16(p.Seq-uint16(e.top))), e.topMedia + int64(int32(p.Timestamp-uint32(e.topMedia)))
 }
 
+// late is by how much a packet is off the time at which it was to come.
+func (e *epoch) late(media, at int64) int64 {
+	l := at - media - int64(e.offset())
+	return max(l, -l)
+}
+
 // fits tells whether a packet that arrived at sample at goes on in the epoch.
 func (e *epoch) fits(seq, media, at int64) bool {
 	numbers, times := seq-e.top, media-e.topMedia

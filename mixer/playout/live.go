@@ -321,6 +321,19 @@ func (l *Live) cursor() int64 {
 	return l.media - max(int64(l.res.lag())+int64(l.tape.n)-int64(l.stretch), 0)
 }
 
+// excess is by how much sound from media time head on is behind the time at which
+// it is to be heard, as far as there is more of it than the target asks for. When
+// the path gets longer all is behind, for two seconds, by the fastest packets of
+// before; then nothing can be cut.
+func (l *Live) excess(head int64) int64 {
+	excess := l.now - l.due(head)
+	if excess <= 0 {
+		return excess
+	}
+	spare := l.queue.topMedia + int64(l.length) - head - l.delay.target - l.margin
+	return max(min(excess, spare), 0)
+}
+
 // due is when media is to be heard.
 func (l *Live) due(media int64) int64 {
 	return media + l.delay.fastest() + l.delay.target + l.margin + guard

@@ -17,7 +17,7 @@ func (l *Live) play(p *entry) {
 		return
 	}
 	n := l.decode(p)
-	excess := l.now - l.due(l.cursor())
+	excess := l.excess(l.cursor())
 	l.spliced += n
 	hushed := l.power < still
 	switch {

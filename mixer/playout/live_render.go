@@ -17,14 +17,14 @@ func (l *Live) balance() {
 		if l.running {
 			head = l.cursor()
 		}
-		if l.now-l.due(head) > resync {
+		if l.excess(head) > resync {
 			l.jump()
 		}
 	}
 	if !l.running {
 		return
 	}
-	excess := l.now - l.due(l.cursor())
+	excess := l.excess(l.cursor())
 	rate := 1 - l.res.ratio()
 	switch {
 	case excess > pcm.FrameSize:
