@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -116,13 +117,13 @@ func (m *Manager) DryRun(ctx context.Context, spec Spec) (Spec, []Destination, e
 
 // reach refuses a start whose files could never be delivered. Where a storage
 // is merely away the capture goes on: that is what the spool is for.
-func (m *Manager) reach(spec Spec) error {
+func (config *Config) reach(spec Spec) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTry)
 	defer cancel()
-	found := m.config.try(ctx, spec)
+	found := config.try(ctx, spec)
 	for _, d := range found {
 		if !d.OK && !d.blocks() {
-			m.config.Log.Warn("a storage is not there; files wait in the spool", "storage", d.Storage, "room", spec.Room.RoomID, "err", d.Detail)
+			config.Log.Warn("a storage is not there; files wait in the spool", "storage", d.Storage, "room", spec.Room.RoomID, "err", d.Detail)
 		}
 	}
 	return failed(found, Destination.blocks)
@@ -160,8 +161,54 @@ func rank(d Destination) int {
 func (c *Capture) Storages() []string { return c.places("storage", "copy") }
 
 // Places are the storages, and those that may hold what one of them could not
-// be given.
-func (c *Capture) Places() []string { return c.places("storage", "copy", "backup") }
+// be given: by what the configuration says today, and by what it said when the
+// outputs began.
+func (c *Capture) Places() []string {
+	all := c.places("storage", "copy", "backup")
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, o := range c.mu.status.Outputs {
+		for _, name := range slices.Concat(o.Storage, o.Backup) {
+			if !slices.Contains(all, name) {
+				all = append(all, name)
+			}
+		}
+	}
+	return all
+}
+
+// extend lets the files of a running capture go where none went before, if a
+// start would have been allowed to: after says where they are to go.
+func (c *Capture) extend(after Spec) error {
+	had := c.Storages()
+	if !slices.ContainsFunc(after.Record, func(r RecordSpec) bool { return !slices.Contains(had, r.Storage) }) {
+		return nil
+	}
+	if err := c.env.reach(after); err != nil || c.env.Retain == nil {
+		return err
+	}
+	keep, err := c.env.Retain(c.id, after)
+	if err != nil || keep == nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.retention == nil {
+		return nil // it began without one
+	}
+	r := *c.retention // as decided at the start
+	r.Locks = maps.Clone(r.Locks)
+	for name, mode := range keep.Locks {
+		if r.Locks == nil {
+			r.Locks = map[string]storage.LockMode{}
+		}
+		if _, known := r.Locks[name]; !known {
+			r.Locks[name] = mode
+		}
+	}
+	c.retention = &r
+	return nil
+}
 
 func (c *Capture) places(roles ...string) []string {
 	all := []string{}

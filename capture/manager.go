@@ -279,7 +279,7 @@ func (m *Manager) same(id string, spec Spec) (*Capture, error) {
 func (m *Manager) ask(id string, spec Spec) (*storage.Retention, error) {
 	m.mu.Unlock()
 	defer m.mu.Lock()
-	if err := m.reach(spec); err != nil {
+	if err := m.config.reach(spec); err != nil {
 		return nil, err
 	}
 	return m.retain(id, spec)

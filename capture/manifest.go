@@ -71,12 +71,12 @@ func nonNil[T any](s []T) []T {
 // Retention is how long the recording is kept, counted from its end; nil is
 // for ever.
 func (c *Capture) Retention() *storage.Retention {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.retention == nil {
 		return nil
 	}
 	r := *c.retention
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if !c.mu.ended.IsZero() {
 		until := storage.At(c.mu.ended.AddDate(0, 0, r.Days))
 		r.RetainUntil = &until

@@ -13,7 +13,8 @@ import (
 // Patch changes a running capture: doc is a JSON Merge Patch (RFC 7396) of its
 // spec. Members of objects are set, null takes a member back to its default,
 // lists are replaced as a whole. The room and the recorder's user stay as they
-// are. It returns a *SpecError that names every wrong field.
+// are. It returns a *SpecError that names every wrong field, and for a storage
+// that is new to the capture what [Manager.Start] would.
 func (c *Capture) Patch(doc []byte, actor string) error {
 	c.acting.Lock()
 	defer c.acting.Unlock()
@@ -36,6 +37,11 @@ func (c *Capture) Patch(doc []byte, actor string) error {
 			problems = append(problems, Problem{fmt.Sprintf("record[%d].id", i), "output " + r.ID + " was removed; its id is not given again"})
 		}
 	}
+	for i, r := range after.Record {
+		if len(c.recipients) > 0 && !slices.Contains(c.Storages(), r.Storage) {
+			problems = append(problems, Problem{fmt.Sprintf("record[%d].storage", i), "cannot be one that an encrypted capture did not begin with: its keys are not there"})
+		}
+	}
 	if wrong := (*SpecError)(nil); errors.As(after.check(c.env), &wrong) {
 		problems = append(problems, wrong.Problems...)
 	}
@@ -45,6 +51,9 @@ func (c *Capture) Patch(doc []byte, actor string) error {
 	changed := differences(before, after)
 	if len(changed) == 0 {
 		return nil
+	}
+	if err := c.extend(after); err != nil {
+		return err
 	}
 	details := map[string]any{"actor": actor, "changed": changed}
 	return c.take(control{Event: eventChanged, Actor: actor, Reason: strings.Join(changed, ", ")}, now.with(after), details)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"mixdown/storage"
@@ -169,6 +170,11 @@ func (h *Holds) Place(hold Hold) (Hold, bool, error) {
 		}
 		return old, false, nil
 	}
+	unlock, err := lockHolds(h.dir, syscall.LOCK_EX)
+	if err != nil {
+		return Hold{}, false, fmt.Errorf("keep hold %s: %w", hold.ID, err)
+	}
+	defer unlock()
 	hold.At = storage.At(time.Now())
 	if err := writeJSON(filepath.Join(h.dir, hold.ID+".json"), hold); err != nil {
 		return Hold{}, false, fmt.Errorf("keep hold %s: %w", hold.ID, err)
@@ -229,6 +235,36 @@ func (h *Holds) of(r Recording) (ids []string) {
 	}
 	slices.Sort(ids)
 	return ids
+}
+
+// lockHolds holds back other processes: who places a hold, or deletes.
+func lockHolds(dir string, how int) (unlock func(), err error) {
+	f, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), how); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() { _ = f.Close() }, nil // nothing was written
+}
+
+// WhileFree is [Holds.WhileFree] for another process than the daemon that has
+// its holds in the folder dir.
+func WhileFree(dir string, r Recording, fn func() error) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("open holds: %w", err)
+	}
+	unlock, err := lockHolds(dir, syscall.LOCK_SH)
+	if err != nil {
+		return fmt.Errorf("open holds: %w", err)
+	}
+	defer unlock()
+	h, err := OpenHolds(dir)
+	if err != nil {
+		return err
+	}
+	return h.WhileFree(r, fn)
 }
 
 // WhileFree runs fn, which takes something of the recording away for good,

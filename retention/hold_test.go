@@ -111,6 +111,40 @@ func TestHoldsStay(t *testing.T) {
 	}
 }
 
+// Another process deletes beside the daemon: a hold waits for it, and from then
+// on keeps everything from it.
+func TestHoldsOfAnotherProcess(t *testing.T) {
+	dir, r := t.TempDir(), retention.Recording{ID: "x"}
+	h := openHolds(t, dir)
+	place := func() error {
+		_, _, err := h.Place(retention.Hold{ID: "h", Selector: retention.Selector{All: true}, Reason: "x"})
+		return err
+	}
+	placed := make(chan error, 1)
+	err := retention.WhileFree(dir, r, func() error {
+		go func() { placed <- place() }()
+		select {
+		case err := <-placed:
+			t.Errorf("placed while something is deleted: %v", err)
+		case <-time.After(100 * time.Millisecond):
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := <-placed; err != nil {
+		t.Fatal(err)
+	}
+	err = retention.WhileFree(dir, r, func() error {
+		t.Error("deleted what is held")
+		return nil
+	})
+	if err == nil {
+		t.Error("not refused")
+	}
+}
+
 func TestBadHolds(t *testing.T) {
 	h := openHolds(t, t.TempDir())
 	for name, hold := range map[string]retention.Hold{

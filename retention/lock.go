@@ -3,6 +3,7 @@ package retention
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -25,11 +26,38 @@ func (k *Keeper) LockOf(bucket, key string) storage.Lock {
 	if mode == storage.Unlocked {
 		return storage.Lock{}
 	}
-	until := time.Now().AddDate(0, 0, r.Policy.Days)
+	now := time.Now()
+	until := now.AddDate(0, 0, r.Policy.Days)
 	if over := k.until(r); over.After(until) || !r.End.IsZero() {
 		until = over
 	}
+	if until.Before(now.Add(time.Minute)) {
+		return storage.Lock{} // it comes after its time; a bucket refuses locks of the past
+	}
 	return storage.Lock{Mode: mode, Until: until}
+}
+
+// Uploaded is told of each attempt of the uploader. What comes after the locks
+// of a recording were confirmed, as a time stamp or a newer manifest, may lie
+// there without one: they are confirmed again.
+func (k *Keeper) Uploaded(bucket, key string, err error) {
+	parts := strings.SplitN(key, "/", 3)
+	if err != nil || len(parts) < 3 {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	id := parts[1]
+	s, ok := k.states[id]
+	if _, noted := s.Locked[bucket]; !ok || !noted {
+		return
+	}
+	s.Locked = maps.Clone(s.Locked)
+	delete(s.Locked, bucket)
+	if err := k.save(id, s); err != nil {
+		k.states[id] = s // it holds until the next restart
+		k.config.Log.Error("a recording's locks are to be confirmed again", "recording", id, "err", err)
+	}
 }
 
 // unlocked says that an ended recording's locks are not known to be as long as
@@ -40,8 +68,12 @@ func (k *Keeper) unlocked(r Recording) bool {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	until := k.untilLocked(r)
+	if !until.After(time.Now()) {
+		return false // no lock lies in the past
+	}
 	for name := range r.Policy.Locks {
-		if k.states[r.ID].Locked[name].Before(k.untilLocked(r)) {
+		if k.states[r.ID].Locked[name].Before(until) {
 			return true
 		}
 	}

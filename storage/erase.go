@@ -50,6 +50,9 @@ type Erasure struct {
 	// stores them and adds them to the amendment. Nil leaves the recording
 	// without a mix, until somebody who can read it repeats the erasure.
 	Remix func(r *SealedRecording, gone []KeyFile, a *Amendment) error
+	// Guard runs what cannot be undone, unless it must not be done now: a remix
+	// may have taken long. Nil runs it.
+	Guard func(destroy func() error) error
 }
 
 // Run erases. What was done before is completed, so that after an error it can
@@ -70,19 +73,30 @@ func (e Erasure) Run(ctx context.Context) (*SealedRecording, error) {
 			return nil, fmt.Errorf("mix recording %s again: %w", r.Manifest.ID, err)
 		}
 	}
+	destroy := func() error { return e.finish(ctx, r, places, a) }
+	if e.Guard != nil {
+		err = e.Guard(destroy)
+	} else {
+		err = destroy()
+	}
+	return r, err
+}
+
+// finish writes the amendment wherever the recording is, then destroys the keys.
+func (e Erasure) finish(ctx context.Context, r *SealedRecording, places []string, a Amendment) error {
 	if len(a.Erased)+len(a.Segments) > 0 {
 		text, sig, err := a.seal(e.Key)
 		if err == nil {
 			err = r.add(text, sig)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("amend recording %s: %w", r.Manifest.ID, err)
+			return fmt.Errorf("amend recording %s: %w", r.Manifest.ID, err)
 		}
 	}
 	if err := e.write(ctx, r, places); err != nil {
-		return nil, err
+		return err
 	}
-	return r, e.destroy(ctx, r)
+	return e.destroy(ctx, r)
 }
 
 // read reads the recording where it is, and of its amendments as many as are

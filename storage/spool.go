@@ -290,3 +290,29 @@ func (s *Spool) Pending(bucket, prefix string) (files int, bytes int64) {
 	}
 	return files, bytes
 }
+
+// Spooled lists what a spool holds of a recording, for another process than the
+// one that has it open.
+func Spooled(dir, base string) (waiting []string, err error) {
+	for _, pattern := range []string{"*", "*/*"} { // open, sealed, …; out/<bucket>, replace/<bucket>, …
+		folders, err := filepath.Glob(filepath.Join(dir, pattern, filepath.FromSlash(base)))
+		if err != nil {
+			return nil, err
+		}
+		for _, folder := range folders {
+			err := filepath.WalkDir(folder, func(name string, d fs.DirEntry, err error) error {
+				if err == nil && !d.IsDir() {
+					waiting = append(waiting, name)
+				}
+				if errors.Is(err, fs.ErrNotExist) {
+					err = nil // it has just gone
+				}
+				return err
+			})
+			if err != nil {
+				return nil, fmt.Errorf("look into the spool: %w", err)
+			}
+		}
+	}
+	return waiting, nil
+}

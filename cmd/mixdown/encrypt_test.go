@@ -75,7 +75,21 @@ func TestEncryptedKilledErased(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	code, out, errs := command(t, "erase", dir, "--user", "ann", "--reason", "request 17", "--identity", identity, "--data", d.data)
+	waiting := filepath.Join(d.data, "spool", "out", "far", "r", "c1", "keys", "mix.age")
+	if err := os.MkdirAll(filepath.Dir(waiting), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(waiting, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs := command(t, "erase", dir, "--user", "ann", "--reason", "x", "--data", d.data)
+	if code == exitOK || !strings.Contains(errs, waiting) {
+		t.Errorf("erase while a key is on its way: exit %d\n%s%s", code, out, errs)
+	}
+	if err := os.RemoveAll(filepath.Join(d.data, "spool", "out", "far")); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs = command(t, "erase", dir, "--user", "ann", "--reason", "request 17", "--identity", identity, "--data", d.data)
 	if code != exitOK {
 		t.Fatalf("erase: exit %d\n%s%s", code, out, errs)
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/user"
@@ -61,20 +62,34 @@ func (e *eraseCommand) Run(ctx context.Context, p process) error {
 			return remake{ctx, places, base, r.Manifest, a}.run(e.Identity, gone)
 		}
 	}
-	holds, err := retention.OpenHolds(filepath.Join(c.Data, "retention", "holds"))
-	if err != nil {
-		return &exitError{exitUsage, err}
+	// Asked before the long work and again before what cannot be undone.
+	free := func(fn func() error) error {
+		return retention.WhileFree(filepath.Join(c.Data, "retention", "holds"), held, func() error {
+			if _, own := places[capture.LocalStorage]; !own {
+				return fn()
+			}
+			waiting, err := storage.Spooled(filepath.Join(c.Data, "spool"), base)
+			if err == nil && len(waiting) > 0 {
+				err = fmt.Errorf("files of the recording still wait to be stored; a key among them would come back: erase when they are there: %q", waiting)
+			}
+			if err != nil {
+				return err
+			}
+			return fn()
+		})
 	}
+	erasure.Guard = free
 	var r *storage.SealedRecording
 	details := map[string]string{"user": e.User, "reason": e.Reason, "by": erasure.By}
 	if e.Stream != "" {
 		details["stream"] = e.Stream
 	}
 	err = writtenDown(ctx, p, c, key, deed{Operation: "mixdown erase", Object: e.Recording, Details: details}, func() error {
-		return holds.WhileFree(held, func() (err error) {
+		err := free(func() error { return nil })
+		if err == nil {
 			r, err = erasure.Run(ctx)
-			return err
-		})
+		}
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("erase: %w", err)
@@ -181,7 +196,7 @@ type remake struct {
 }
 
 func (m remake) run(identity string, gone []storage.KeyFile) error {
-	ring, err := unlock(m.ctx, m.source(), m.base, identity)
+	ring, err := unlock(m.ctx, everywhere{m.source(), m.places}, m.base, identity)
 	if err != nil {
 		return err
 	}
@@ -234,6 +249,27 @@ func (m remake) source() storage.Browser {
 		}
 	}
 	return nil // it was read a moment ago
+}
+
+// everywhere opens a file where it is found first: not every output is in every
+// storage.
+type everywhere struct {
+	storage.Browser
+	places map[string]storage.Place
+}
+
+// Open implements storage.Browser.
+func (e everywhere) Open(ctx context.Context, key string) (io.ReadSeekCloser, storage.Object, error) {
+	f, o, err := e.Browser.Open(ctx, key)
+	for _, p := range e.places {
+		if err == nil {
+			break
+		}
+		if also, there, other := p.Open(ctx, key); other == nil {
+			f, o, err = also, there, nil
+		}
+	}
+	return f, o, err
 }
 
 func document(name string, data []byte) storage.Document {

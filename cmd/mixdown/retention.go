@@ -79,6 +79,9 @@ func (d *daemon) places(spec capture.Spec) (all []string) {
 // lockOf is the lock with which the uploader stores an object.
 func (d *daemon) lockOf(bucket, key string) storage.Lock { return d.keeper.LockOf(bucket, key) }
 
+// uploaded tells who looks after locks of what came to a bucket.
+func (d *daemon) uploaded(bucket, key string, err error) { d.keeper.Uploaded(bucket, key, err) }
+
 // recorded shows captures to retention.
 type recorded struct{ captures *capture.Manager }
 

@@ -262,6 +262,9 @@ func TestObjectLock(t *testing.T) {
 		st := decode[capture.Status](h.ask("GET", "/v1/captures/l", nil).ok(200))
 		return len(st.Outputs) > 0 && st.Outputs[0].Segments > 0
 	})
+	h.ask("PATCH", "/v1/captures/l", map[string]any{"record": []any{
+		map[string]any{"what": "mix", "segmentSeconds": 1, "storage": "worm"}, map[string]any{"what": "streams", "storage": "plain"},
+	}}).problem(422, "lock_unsupported")
 	st := decode[capture.Status](h.ask("POST", "/v1/captures/l/stop", nil).ok(200))
 	h.ask("POST", "/v1/captures/c/stop", nil).ok(200)
 	eventually(t, "all is uploaded", 20*time.Second, func() bool { n, _ := h.spool.Pending("worm", ""); return n == 0 })
@@ -288,8 +291,14 @@ func TestObjectLock(t *testing.T) {
 		}
 	}
 	h.keeper.Round(t.Context()) // what Run does every minute
+	// A time stamp may come long after.
+	if _, err := h.spool.Put("r/l/manifest.json.tsr", []byte("late"), []string{"worm"}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "what came late is uploaded", 20*time.Second, func() bool { n, _ := h.spool.Pending("worm", ""); return n == 0 })
+	h.keeper.Round(t.Context())
 	all := locks()
-	if len(all) < 4 {
+	if len(all) < 5 {
 		t.Errorf("locked are %v", all)
 	}
 	want := storage.Lock{Mode: storage.Compliance, Until: day}

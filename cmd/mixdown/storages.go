@@ -63,7 +63,7 @@ func (d *daemon) openUploader(buckets map[string]storage.Bucket) {
 		}
 		backups[name] = storage.Backup{Bucket: s.Backup, After: s.BackupAfter}
 	}
-	d.uploader = storage.NewUploader(d.spool, buckets, storage.Options{Backups: backups, Lock: d.lockOf, Notice: d.notice, Log: d.log})
+	d.uploader = storage.NewUploader(d.spool, buckets, storage.Options{Backups: backups, Lock: d.lockOf, Uploaded: d.uploaded, Notice: d.notice, Log: d.log})
 	d.space = storage.NewSpace(d.config.Data, storage.SpaceOptions{Notice: d.notice, Log: d.log})
 	if strange := d.spool.Quarantined(); len(strange) > 0 {
 		d.notice(storage.Notice{Type: "spool.quarantined", Data: map[string]any{"files": strange}})
