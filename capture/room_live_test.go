@@ -215,3 +215,40 @@ func decode(t testing.TB, r io.Reader) (frames []pcm.Frame) {
 		}
 	}
 }
+
+// TestRepublishChanges: whatever changes of a republished mix, it stays the same
+// stream for those who play it, and its RTP time goes on.
+func TestRepublishChanges(t *testing.T) {
+	v := newVoice(t, "", 400)
+	synctest.Test(t, func(t *testing.T) {
+		h := openHall(t)
+		bob := &ear{streamID: "mix"}
+		h.visitor("bob", false, bob)
+		c := h.start("c1", func(s *capture.Spec) { s.Republish = []capture.RepublishSpec{{StreamID: "mix"}} })
+		ann := h.talker("ann", "ann-voice", v, 0)
+		for _, republish := range []string{
+			`[{"streamID":"mix","bitrate":24000}]`, `[{"streamID":"mix","bitrate":24000,"except":["ann"]}]`,
+			`[{"streamID":"mix","only":["ann"]},{"streamID":"more"}]`, `[{"streamID":"mix"}]`,
+		} {
+			ann.Say(3 * time.Second)
+			if err := c.Patch([]byte(`{"republish":`+republish+`}`), "op"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ann.Say(3 * time.Second)
+		h.end(c, "c1")
+		bob.mu.Lock()
+		defer bob.mu.Unlock()
+		first, last := bob.heard[0], bob.heard[0]
+		for i, p := range bob.heard {
+			off := time.Duration(p.Timestamp-first.Timestamp)*time.Second/pcm.Rate - p.at.Sub(first.at)
+			if off.Abs() > 20*time.Millisecond || p.SSRC != first.SSRC || i > 0 && p.SequenceNumber != last.SequenceNumber+1 {
+				t.Fatalf("after %v: RTP time %v off, SSRC %d after %d, number %d after %d", p.at.Sub(first.at), off, p.SSRC, first.SSRC, p.SequenceNumber, last.SequenceNumber)
+			}
+			last = p
+		}
+		if d := last.at.Sub(first.at); d < 14*time.Second {
+			t.Errorf("heard for %v", d)
+		}
+	})
+}
