@@ -142,7 +142,7 @@ func (l *Live) take(p *entry) {
 		repaired = opus.HasFEC(p.payload)
 	}
 	l.wait(repaired)
-	l.seq, l.quiet = p.seq, p.quiet()
+	l.seq, l.quiet, l.said = p.seq, p.quiet(), p.level
 	l.bridged, l.stretch, l.guess = 0, 0, l.guess[:0]
 }
 

@@ -188,7 +188,7 @@ func (l *Live) conceal(n int) {
 		gain := func(at int) float32 { return 1 - float32(min(max(at, 0), fadeTime))/fadeTime }
 		l.voice.fade(n, gain(from), gain(from+n))
 	}
-	l.bridged += n
+	l.bridged, l.said = l.bridged+n, 127
 	l.quality.Concealed += int64(n)
 	l.feed(n)
 }

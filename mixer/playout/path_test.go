@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"mixdown/mixer/pcm"
+	"mixdown/mixer/playout"
 )
 
 // Live, a path that gets longer at once, as at a handover, costs what is missing
@@ -28,6 +29,30 @@ func TestLiveTakesALongerPath(t *testing.T) {
 				t.Errorf("%v longer, jitter %v: %v concealed, %v cut, %v buffered, %+v", longer, most, concealed, cut, l.l.Delay(), q)
 			}
 		}
+	}
+}
+
+// The mixer hears what the sender says of the level, and that what is made up is
+// no voice.
+func TestLiveTellsLevels(t *testing.T) {
+	packets := stream(speech(t, 200), 0, 1, 1)
+	for i := range packets {
+		packets[i].Level = 30
+	}
+	for i := 150; i < len(packets); i++ {
+		packets[i].Level = playout.NoLevel
+	}
+	l := listen(append(packets[:100:100], packets[103:]...))
+	if got := l.l.AudioLevel(); got != playout.NoLevel {
+		t.Errorf("at first %d", got)
+	}
+	heard := map[uint8]int{}
+	for at := frameTime; at < 3900*time.Millisecond; at += frameTime {
+		l.read(t, at)
+		heard[l.l.AudioLevel()]++
+	}
+	if heard[30] < 140 || heard[127] < 1 || heard[127] > 5 || heard[playout.NoLevel] < 40 {
+		t.Errorf("levels of frames: %v", heard)
 	}
 }
 
