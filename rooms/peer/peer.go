@@ -137,7 +137,7 @@ func New(c Config) (*Engine, error) {
 			UDPConn: e.conn,
 			Net:     c.Net,
 		})
-		s.SetICEUDPMux(e.mux)
+		s.SetICEUDPMux(newOrderedMux(e.mux))
 	}
 	e.api = webrtc.NewAPI(
 		webrtc.WithMediaEngine(media),
