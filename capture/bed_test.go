@@ -255,6 +255,7 @@ type house struct {
 	captures *capture.Manager
 	local    *file.Bucket
 	who      *customer // whose recordings it has, if they are encrypted
+	spare    int       // steps of an overview that may be shown otherwise than they are heard
 	stop     func()
 }
 

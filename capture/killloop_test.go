@@ -108,6 +108,10 @@ func (k *killed) check() {
 	k.t.Helper()
 	h := open(k.t, k.job.Data, newStage())
 	h.who = &k.who
+	// What is sealed at a stop is placed by what had come until then. If a kill
+	// comes right after, the next life knows more and may show an onset some
+	// milliseconds off, over the edge of a step: 1 of 80 recordings in 2,000 kills.
+	h.spare = 1
 	listed := map[string]capture.State{}
 	for _, c := range h.captures.List() {
 		listed[c.Status().ID] = c.Status().State
