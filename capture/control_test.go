@@ -49,16 +49,21 @@ func act(t testing.TB, c *capture.Capture, rng *rand.Rand) {
 // events; of half of them encrypted. MIXDOWN_SOAK=1 tries a hundred times.
 func TestControlsAgain(t *testing.T) {
 	t.Parallel()
+	withSeeds(t, 6, 100, controlsAgain)
+}
+
+// withSeeds tries a call of two at random, a few times or in a soak run often.
+func withSeeds(t *testing.T, few, often int, try func(t *testing.T, seed uint64, ann, bob *voice)) {
 	a, b := newVoice(t, "a-mic", 400), newVoice(t, "b-mic", 1000)
-	times := 6
+	times := few
 	if os.Getenv("MIXDOWN_SOAK") != "" {
-		times = 100
+		times = often
 	}
 	for seed := range times {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			ann, bob := *a, *b
-			synctest.Test(t, func(t *testing.T) { controlsAgain(t, uint64(seed), &ann, &bob) })
+			synctest.Test(t, func(t *testing.T) { try(t, uint64(seed), &ann, &bob) })
 		})
 	}
 }
@@ -258,13 +263,6 @@ func TestRemixFollowsControls(t *testing.T) {
 		}
 		recorded, _ := h.listen(h.recording("c1"), "mix-wav")
 		again := h.remix(t, capture.MixSpec{})
-		if len(again) != len(recorded) {
-			t.Fatalf("%d frames recorded, %d mixed again", len(recorded), len(again))
-		}
-		for i := range recorded {
-			if recorded[i] != again[i] {
-				t.Fatalf("frame %d differs: %v, again %v", i, recorded[i][:4], again[i][:4])
-			}
-		}
+		h.equals(recorded, again)
 	})
 }

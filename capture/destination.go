@@ -196,16 +196,10 @@ func (c *Capture) extend(after Spec) error {
 	if c.retention == nil {
 		return nil // it began without one
 	}
-	r := *c.retention // as decided at the start
-	r.Locks = maps.Clone(r.Locks)
-	for name, mode := range keep.Locks {
-		if r.Locks == nil {
-			r.Locks = map[string]storage.LockMode{}
-		}
-		if _, known := r.Locks[name]; !known {
-			r.Locks[name] = mode
-		}
-	}
+	r := *c.retention // as decided at the start, but for the new
+	r.Locks = map[string]storage.LockMode{}
+	maps.Copy(r.Locks, keep.Locks)
+	maps.Copy(r.Locks, c.retention.Locks)
 	c.retention = &r
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"mixdown/capture"
@@ -19,21 +18,11 @@ import (
 // kill. MIXDOWN_SOAK=1 tries more.
 func TestLivesAgree(t *testing.T) {
 	t.Parallel()
-	a, b := newVoice(t, "a-mic", 400), newVoice(t, "b-mic", 1000)
-	times := 2
-	if os.Getenv("MIXDOWN_SOAK") != "" {
-		times = 40
-	}
-	for seed := range times {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			t.Parallel()
-			ann, bob := *a, *b
-			synctest.Test(t, func(t *testing.T) { livesAgree(t, uint64(seed), &ann, &bob) })
-		})
-	}
+	withSeeds(t, 2, 40, livesAgree)
 }
 
-func livesAgree(t *testing.T, seed uint64, voices ...*voice) {
+func livesAgree(t *testing.T, seed uint64, ann, bob *voice) {
+	voices := []*voice{ann, bob}
 	rng := rand.New(rand.NewPCG(seed, 9))
 	s := newStage()
 	h := open(t, t.TempDir(), s)

@@ -56,14 +56,7 @@ func TestRemix(t *testing.T) {
 		wg.Wait()
 		recorded, _ := h.listen(h.recording("c1"), "mix-wav")
 		again := h.remix(t, capture.MixSpec{Gains: map[string]float64{"bob": -3}})
-		if len(again) != len(recorded) {
-			t.Fatalf("%d frames recorded, %d mixed again", len(recorded), len(again))
-		}
-		for i := range recorded {
-			if recorded[i] != again[i] {
-				t.Fatalf("frame %d differs: %v, again %v", i, recorded[i][:4], again[i][:4])
-			}
-		}
+		h.equals(recorded, again)
 		alone := h.remix(t, capture.MixSpec{Exclude: []string{"bob"}})
 		near(t, "bob, excluded", heard(alone, 0, 1000), nil, 0)
 		if len(heard(alone, 0, 400)) == 0 {
@@ -117,14 +110,7 @@ func remixAfterKill(t *testing.T, a, b *voice, killed time.Duration) {
 	wg.Wait()
 	recorded, _ := h.listen(h.recording("c1"), "mix-wav")
 	again := h.remix(t, capture.MixSpec{})
-	if len(again) != len(recorded) {
-		t.Fatalf("%d frames recorded, %d mixed again", len(recorded), len(again))
-	}
-	for i := range recorded {
-		if recorded[i] != again[i] {
-			t.Fatalf("frame %d differs: %v, again %v", i, recorded[i][:4], again[i][:4])
-		}
-	}
+	h.equals(recorded, again)
 }
 
 func (h *house) remix(t *testing.T, mix capture.MixSpec) []pcm.Frame {

@@ -14,12 +14,9 @@ import (
 // uploader asks. It counts from now, because the end of the recording may not
 // be known yet; when it is, confirm makes up for the difference.
 func (k *Keeper) LockOf(bucket, key string) storage.Lock {
-	parts := strings.SplitN(key, "/", 3)
-	if len(parts) < 3 {
-		return storage.Lock{}
-	}
-	r, ok := k.config.Recordings.Get(parts[1])
-	if !ok || r.Policy == nil || r.Base != parts[0]+"/"+parts[1] {
+	base, id := recordingOf(key)
+	r, ok := k.config.Recordings.Get(id)
+	if !ok || r.Policy == nil || r.Base != base {
 		return storage.Lock{}
 	}
 	mode := r.Policy.Locks[bucket]
@@ -37,17 +34,27 @@ func (k *Keeper) LockOf(bucket, key string) storage.Lock {
 	return storage.Lock{Mode: mode, Until: until}
 }
 
+// recordingOf is the recording that an object's key is of: its folder and its id,
+// empty if it is of none.
+func recordingOf(key string) (base, id string) {
+	room, rest, _ := strings.Cut(key, "/")
+	id, _, inside := strings.Cut(rest, "/")
+	if !inside {
+		return "", ""
+	}
+	return room + "/" + id, id
+}
+
 // Uploaded is told of each attempt of the uploader. What comes after the locks
 // of a recording were confirmed, as a time stamp or a newer manifest, may lie
 // there without one: they are confirmed again.
 func (k *Keeper) Uploaded(bucket, key string, err error) {
-	parts := strings.SplitN(key, "/", 3)
-	if err != nil || len(parts) < 3 {
+	if err != nil {
 		return
 	}
+	_, id := recordingOf(key)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	id := parts[1]
 	s, ok := k.states[id]
 	if _, noted := s.Locked[bucket]; !ok || !noted {
 		return

@@ -61,7 +61,7 @@ type Live struct {
 	repairs float32       // share of packets that were repaired from later ones
 	margin  int64         // how much longer packets wait for that
 	playing time.Duration // arrival of the packet that was played last
-	said    uint8         // what its sender says of its level
+	said    uint8         // what its sender says of its level; of the reader alone
 	began   bool          // in the present frame
 	fresh   bool          // nothing of this sender has been played
 	ended   bool
@@ -302,12 +302,9 @@ func (l *Live) Playing() (at time.Duration, ok bool) {
 
 // AudioLevel is the level that the sender gave to what was read last (RFC 6464):
 // 0 to 127 dB below overload, 127 for what is made up, [NoLevel] where nothing
-// is known. It implements mixer.AudioLeveler.
-func (l *Live) AudioLevel() uint8 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.said
-}
+// is known. It implements mixer.AudioLeveler and is for whoever reads, between two
+// reads: nobody else touches it, so it takes no lock.
+func (l *Live) AudioLevel() uint8 { return l.said }
 
 // Target is how long the fastest packets are to wait.
 func (l *Live) Target() time.Duration {

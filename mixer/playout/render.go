@@ -353,8 +353,9 @@ func (d *Deep) sound(p *entry, pos int64, length int, broken, render bool) {
 	if broken {
 		length = int(d.length)
 	}
-	render = render && !d.book.hidden(pos, pos+int64(length))
-	if !broken && !d.book.hidden(pos, pos+int64(length)) {
+	hidden := d.book.hidden(pos, pos+int64(length))
+	render = render && !hidden
+	if !broken && !hidden {
 		if pos-d.voiced >= coldAfter {
 			d.voice.reset()
 		}
