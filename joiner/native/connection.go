@@ -175,14 +175,14 @@ func (c *connection) publish(work context.Context) {
 			p.update()
 			continue
 		}
-		ctx, cancel := context.WithCancel(work)
+		ctx, cancel := context.WithCancelCause(work)
 		p := newPublisher(c.source, c.wire, c.log, pub, cancel)
 		c.publishers[pub] = p
 		former, ended := c.published[pub.StreamID()], make(chan struct{})
 		c.published[pub.StreamID()] = ended
 		c.tasks.Go(func() {
 			defer close(ended)
-			defer cancel()
+			defer cancel(nil)
 			if former != nil {
 				<-former // else its end would end this one
 			}
@@ -191,7 +191,7 @@ func (c *connection) publish(work context.Context) {
 	}
 	for pub, p := range c.publishers {
 		if !present[pub] {
-			p.cancel()
+			p.cancel(nil)
 			delete(c.publishers, pub)
 		}
 	}

@@ -27,16 +27,16 @@ type publisher struct {
 	wire   *wire
 	log    *slog.Logger
 	pub    *joiner.Publication
-	cancel context.CancelFunc // ends run, when the publication was removed
+	cancel context.CancelCauseFunc // ends run: the publication was removed (nil), or errGivenUp
 
 	updated chan struct{} // the extra info may have changed
-	ended   chan error    // the server ended the publication
+	ended   chan error    // the server lost the media
 }
 
 // errGivenUp ends a publisher: the server does not want the stream.
 var errGivenUp = errors.New("room server ended the publication")
 
-func newPublisher(from track.Source, w *wire, log *slog.Logger, pub *joiner.Publication, cancel context.CancelFunc) *publisher {
+func newPublisher(from track.Source, w *wire, log *slog.Logger, pub *joiner.Publication, cancel context.CancelCauseFunc) *publisher {
 	return &publisher{
 		source:  from,
 		wire:    w,
@@ -62,12 +62,12 @@ func (p *publisher) state(s signal.StreamStateParams) {
 	if s.ErrorCode == 0 || s.State == signal.Publishing {
 		return
 	}
-	err := fmt.Errorf("room server lost the media (code %d)", s.ErrorCode)
 	if s.State == signal.NoPublish && s.ErrorCode == signal.CodePublishForbidden {
-		err = fmt.Errorf("%w (code %d)", errGivenUp, s.ErrorCode)
+		p.cancel(fmt.Errorf("%w (code %d)", errGivenUp, s.ErrorCode))
+		return
 	}
 	select {
-	case p.ended <- err:
+	case p.ended <- fmt.Errorf("room server lost the media (code %d)", s.ErrorCode):
 	default:
 	}
 }
@@ -82,10 +82,6 @@ func (p *publisher) run(ctx, work context.Context) {
 		if ctx.Err() != nil {
 			break
 		}
-		if errors.Is(err, errGivenUp) {
-			p.log.Warn("publication ended", "err", err)
-			return
-		}
 		if code(err) == 0 {
 			wait = publishAgain // no refusal: the link may be back at any moment
 		}
@@ -99,7 +95,12 @@ func (p *publisher) run(ctx, work context.Context) {
 			break
 		}
 	}
-	p.pub.Detach(nil)
+	if err := context.Cause(ctx); errors.Is(err, errGivenUp) {
+		p.log.Warn("publication ended", "err", err)
+		p.pub.Detach(err)
+	} else {
+		p.pub.Detach(nil)
+	}
 	if work.Err() == nil {
 		p.stop(work)
 	}
@@ -135,10 +136,7 @@ func (p *publisher) publish(ctx context.Context, up func()) error {
 	tasks.Go(func() { track.Retransmit(transceiver.Sender()) })
 	extraInfo := p.pub.ExtraInfo()
 	select {
-	case err := <-p.ended:
-		if errors.Is(err, errGivenUp) {
-			return err
-		} // else it tells of the peer connection before this one
+	case <-p.ended: // it tells of the peer connection before this one
 	default:
 	}
 	if err := p.negotiate(ctx, m.PC, extraInfo); err != nil {
