@@ -126,6 +126,7 @@ type listener struct {
 	ssrcs   map[string][]uint32
 	reports map[uint32][]rtcp.SenderReport
 	states  []string
+	told    func(streamID string, playing bool) // may be nil
 	done    sync.WaitGroup
 	pending chan string
 }
@@ -148,8 +149,12 @@ func play(t testing.TB, server *sfu.Server, engine *peer.Engine, ip string, back
 		},
 		State: func(id string, playing bool, err error) {
 			l.mu.Lock()
-			defer l.mu.Unlock()
 			l.states = append(l.states, fmt.Sprint(id, " ", playing, " ", err))
+			told := l.told
+			l.mu.Unlock()
+			if told != nil {
+				told(id, playing)
+			}
 		},
 	})
 	check(t, err)

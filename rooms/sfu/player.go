@@ -65,6 +65,7 @@ type slot struct {
 	forward     *forward
 	sender      *webrtc.RTPSender
 	source      *Upstream // what is forwarded, nil before it plays
+	served      bool      // the client's feedback is read
 	answered    bool      // the client has agreed to it
 	reusable    bool      // the client has agreed that it is free
 }
@@ -195,11 +196,12 @@ func (p *Player) update() {
 		case c.up == nil:
 			s.forward.stop()
 			p.tell(s.streamID, false, nil)
-		case was == nil:
-			sender, f := s.sender, s.forward
-			p.media(func() error { return f.serve(sender) })
-			fallthrough
 		default:
+			if !s.served {
+				s.served = true
+				sender, f := s.sender, s.forward
+				p.media(func() error { return f.serve(sender) })
+			}
 			s.forward.play(c.up, c.backlog)
 			if was == nil {
 				p.tell(s.streamID, true, nil)
@@ -220,10 +222,11 @@ func (p *Player) behind() bool {
 		if s.streamID == "" {
 			continue
 		}
-		if _, wanted := p.wanted[s.streamID]; !wanted {
+		if _, wanted := p.wanted[s.streamID]; wanted {
+			placed++
+		} else if s.stopped() {
 			return true
 		}
-		placed++
 	}
 	return placed < len(p.wanted)
 }
@@ -250,8 +253,10 @@ func (p *Player) describeWanted() (string, map[string]string, error) {
 		}
 		if _, wanted := p.wanted[s.streamID]; wanted {
 			placed[s.streamID] = true
-		} else if err := p.free(s); err != nil {
-			return "", nil, err
+		} else if s.stopped() {
+			if err := p.free(s); err != nil {
+				return "", nil, err
+			}
 		}
 	}
 	for _, id := range p.order {
@@ -282,6 +287,10 @@ func (p *Player) describeWanted() (string, map[string]string, error) {
 	}
 	return redirect(sdp, p.waiting, "inactive", "sendonly"), streams, nil
 }
+
+// stopped says that what is not wanted any more does not play: where Stop came
+// after update, the next one stops it and tells.
+func (s *slot) stopped() bool { return s.source == nil }
 
 // free gives a slot back; its media section becomes inactive.
 func (p *Player) free(s *slot) error {

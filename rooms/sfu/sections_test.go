@@ -99,6 +99,35 @@ func TestSectionsAreUsedAgainAfterAWhile(t *testing.T) {
 	})
 }
 
+// A stream that is stopped at any moment is told to have stopped, also while
+// the end of another one makes its way into an offer.
+func TestEveryStopIsTold(t *testing.T) {
+	virtual(t, func(w *world) {
+		p, l := w.publish(), w.play(false)
+		l.player.Play("a", p.up)
+		l.player.Play("b", p.up)
+		l.answer()
+		l.played("b true <nil>")
+		l.mu.Lock()
+		l.told = func(id string, playing bool) {
+			if id == "a" && !playing {
+				l.player.Stop("b")
+			}
+		}
+		l.mu.Unlock()
+		l.player.Stop("a")
+		l.answer()
+		l.played("b false <nil>")
+		l.answer()
+		offers, _ := l.last()
+		if n := strings.Count(offers[len(offers)-1], "a=ssrc:"); n != 0 {
+			t.Errorf("%d SSRCs of streams that were stopped", n)
+		}
+		p.close()
+		l.close()
+	})
+}
+
 func TestExchangingStreamsDoesNotGrowTheDescription(t *testing.T) {
 	virtual(t, func(w *world) {
 		p, l := w.publish(), w.play(false)
