@@ -17,6 +17,8 @@ func TestFigures(t *testing.T) {
 		{rooms: 1, streams: 100, kind: "stored", us: 600},
 		{rooms: 50, streams: 2, kind: "record", us: 2700},
 		{rooms: 1, streams: 500, kind: "record", us: 1700, share: 1},
+		{rooms: 1, streams: 500, kind: "receive", us: 600, share: 0.7},
+		{rooms: 1, streams: 500, kind: "handed", us: 1500, share: 0.9},
 	})
 	for what, v := range map[string][2]float64{
 		"record":  {f.RecordRatio, 1.2},
@@ -27,6 +29,8 @@ func TestFigures(t *testing.T) {
 		"core":    {f.StreamsPerCore, 1e6 / 1800},
 		"500":     {f.Record500US, 1700},
 		"10":      {f.Record10US, 0},
+		"busy":    {f.Receive500US, 0},
+		"handed":  {f.Handed500US, 1500},
 	} {
 		if v[0] != v[1] {
 			t.Errorf("%s: %v, want %v", what, v[0], v[1])

@@ -14,9 +14,10 @@ import (
 
 // kind is a kind of work that is measured.
 type kind struct {
-	name string
-	spec capture.Spec  // without a spec the packets are dropped
-	warm time.Duration // until the work is steady
+	name   string
+	spec   capture.Spec  // without a spec the packets are dropped
+	warm   time.Duration // until the work is steady
+	inside bool          // the packets come over no network
 }
 
 // steady is when a capture has come to rest: it begins to render when it is five
@@ -29,6 +30,7 @@ var (
 	live    = kind{name: "live", warm: 2 * time.Second, spec: capture.Spec{Republish: []capture.RepublishSpec{{StreamID: "mix"}}}}
 	both    = kind{name: "both", warm: steady, spec: capture.Spec{Record: record.spec.Record, Republish: live.spec.Republish}}
 	wave    = kind{name: "wave", warm: steady, spec: capture.Spec{Record: []capture.RecordSpec{{What: "mix", Format: "wav"}}}}
+	handed  = kind{name: "handed", warm: steady, spec: record.spec, inside: true}
 	stored  = kind{name: "stored", warm: steady, spec: capture.Spec{Record: []capture.RecordSpec{{What: "streams"}}}}
 )
 
@@ -66,7 +68,7 @@ func (k kind) measure(ctx context.Context, m *meter, url string, s scene, o opti
 	before := memory()
 	var sub subject
 	if len(k.spec.Record)+len(k.spec.Republish) > 0 {
-		sub, err = newCaptures(ctx, url, s, k.spec)
+		sub, err = newCaptures(ctx, url, s, k)
 	} else {
 		sub, err = newListeners(ctx, url, s)
 	}

@@ -18,6 +18,7 @@
 //	live     receive + journal, live playout, mix, Opus with FEC, publication back into the room
 //	both     record and live in one capture
 //	wave     record, but into a WAV file: what small rooms cost without an encoder each
+//	handed   record, but packets are handed over in memory: streams whose senders would not fit beside them
 //	stored   receive + journal, placement, an Ogg Opus file of each stream; nothing is decoded
 package main
 
@@ -76,11 +77,11 @@ type scene struct {
 
 func scenes(streams int) []scene {
 	return []scene{
-		{1, streams, []kind{receive, record, live, both, stored}},
+		{1, streams, []kind{receive, record, handed, live, both, stored}},
 		{50, 2, []kind{receive, record}},
 		{1, 10, []kind{record}},
 		{1, 250, []kind{record}},
-		{1, 500, []kind{record}},
+		{1, 500, []kind{receive, handed, record}},
 	}
 }
 
@@ -189,6 +190,9 @@ type figures struct {
 	Record10US     float64 `json:"record_10_us"`
 	Record250US    float64 `json:"record_250_us"` // 0 where the machine is too small for them
 	Record500US    float64 `json:"record_500_us"` // likewise
+	HandedUS       float64 `json:"handed_us"`     // record without receiving
+	Handed500US    float64 `json:"handed_500_us"`
+	Receive500US   float64 `json:"receive_500_us"` // 0 where the machine is too small for them
 	Seconds        float64 `json:"seconds"`
 }
 
@@ -208,13 +212,15 @@ func summarize(streams int, decode float64, results []result) figures {
 	f.SmallReceiveUS, f.SmallRecordUS = of(50, 2, receive).us, of(50, 2, record).us
 	f.SmallWaveUS = of(50, 2, wave).us
 	f.Record10US = of(1, 10, record).us
-	many := func(streams int) float64 {
-		if r := of(1, streams, record); r.share >= enough {
+	f.HandedUS = of(1, streams, handed).us
+	many := func(streams int, k kind) float64 {
+		if r := of(1, streams, k); r.share >= enough {
 			return r.us
 		}
 		return 0 // this machine is too small for them
 	}
-	f.Record250US, f.Record500US = many(250), many(500)
+	f.Record250US, f.Record500US = many(250, record), many(500, record)
+	f.Receive500US, f.Handed500US = many(500, receive), many(500, handed)
 	f.LiveAddedP50, f.LiveAddedP99 = liv.p50, liv.p99
 	f.BytesPerStream = rec.bytes
 	if f.ReceiveUS > 0 {
@@ -257,6 +263,8 @@ func print(w io.Writer, f figures) {
 	row("10 streams: record", f.Record10US, over(f.Record10US, f.RecordUS), "over the large room")
 	row("250 streams: record", f.Record250US, over(f.Record250US, f.RecordUS), "over the large room")
 	row("500 streams: record", f.Record500US, over(f.Record500US, f.RecordUS), "over the large room")
+	row("500 streams: receive", f.Receive500US, over(f.Receive500US, f.ReceiveUS), "over the large room")
+	row("500 streams: the rest", f.Handed500US, over(f.Handed500US, f.HandedUS), "over the large room; packets from memory")
 	fmt.Fprintf(w, "\nadding 50 inputs             %8.1f µs per stream-second, %.1f %% of record; at most 2 %%\n", f.MixUS, 100*f.MixShare)
 	fmt.Fprintf(w, "allocations per frame        %8.2f (mix and both playouts)\n", f.AllocsPerFrame)
 	fmt.Fprintf(w, "live: packet in to mixed out %8d ms median, %d ms p99\n", f.LiveAddedP50, f.LiveAddedP99)

@@ -26,7 +26,7 @@ import (
 type receiving struct {
 	sockets *udp.Group
 	engine  *peer.Engine
-	system  *native.System
+	system  joiner.System
 	log     *slog.Logger
 }
 
@@ -130,10 +130,13 @@ type captures struct {
 	want     int
 }
 
-func newCaptures(ctx context.Context, url string, s scene, spec capture.Spec) (c *captures, err error) {
+func newCaptures(ctx context.Context, url string, s scene, k kind) (c *captures, err error) {
 	r, err := newReceiving()
 	if err != nil {
 		return nil, err
+	}
+	if k.inside {
+		r.system = inside{s.streams}
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	c = &captures{receiving: r, cancel: cancel, want: s.streams}
@@ -152,6 +155,7 @@ func newCaptures(ctx context.Context, url string, s scene, spec capture.Spec) (c
 	c.tasks.Go(func() { _ = uploader.Run(ctx) }) // ends with ctx
 	c.tasks.Go(func() { _ = manager.Run(ctx) })  // likewise
 	for i := range s.rooms {
+		spec := k.spec
 		spec.Room = capture.RoomSpec{RoomID: roomID(i), URL: url}
 		started, _, err := manager.Start("bench-"+fmt.Sprint(i), spec)
 		if err != nil {
