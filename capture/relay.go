@@ -58,9 +58,6 @@ func (l *live) relay(want []RepublishSpec) {
 				r.air = old.air
 			}
 		}
-		if r.air == nil {
-			r.air = l.newAir(spec)
-		}
 		l.relays = append(l.relays, r)
 	}
 	for _, old := range before {
@@ -75,19 +72,25 @@ func (l *live) relay(want []RepublishSpec) {
 			}
 		}
 	}
+	for _, r := range l.relays {
+		if r.air == nil { // after the removals: another stream may have had its name
+			r.air = l.newAir(r.spec)
+		}
+	}
 }
 
 func (l *live) newAir(spec RepublishSpec) *air {
-	pub := joiner.NewPublication(spec.StreamID, l.channels)
+	pub := joiner.NewPublication(spec.StreamID, spec.Channels)
 	if spec.WHIP == "" {
-		pub = l.pubs.Add(spec.StreamID, publishedInfo(l.id), l.channels)
+		pub = l.pubs.Add(spec.StreamID, publishedInfo(l.id), spec.Channels)
 	}
 	return &air{pub: pub, turn: make(chan struct{}, 1)}
 }
 
-// sameStream says that r is carried by the stream that carried o.
+// sameStream says that r is carried by the stream that carried o: who plays a
+// stream was told its number of channels.
 func (r RepublishSpec) sameStream(o RepublishSpec) bool {
-	return o.StreamID == r.StreamID && o.WHIP == r.WHIP && o.Token == r.Token
+	return o.StreamID == r.StreamID && o.WHIP == r.WHIP && o.Token == r.Token && o.Channels == r.Channels
 }
 
 func (r RepublishSpec) equals(o RepublishSpec) bool {
@@ -146,7 +149,7 @@ func (l *live) republish(ctx context.Context, r *relay) error {
 		return context.Cause(ctx)
 	}
 	enc, err := opus.NewEncoder(opus.EncoderConfig{
-		Channels: l.channels, Bitrate: r.spec.Bitrate, FEC: true, LossPercent: republishLoss,
+		Channels: r.spec.Channels, Bitrate: r.spec.Bitrate, FEC: true, LossPercent: republishLoss,
 	})
 	if err != nil {
 		return fmt.Errorf("republish %s: %w", r.spec.StreamID, err)

@@ -19,6 +19,7 @@ import (
 	"mixdown/encoder/opus"
 	"mixdown/joiner"
 	"mixdown/mixer/pcm"
+	"mixdown/mixer/pcm/pcmtest"
 )
 
 // ear is a participant who plays one stream and notes what comes.
@@ -27,6 +28,7 @@ type ear struct {
 
 	mu     sync.Mutex
 	stream joiner.Stream
+	told   int // how often of the stream
 	heard  []arrival
 }
 
@@ -44,7 +46,7 @@ func (e *ear) Stream(s joiner.Stream) joiner.Receiver {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.stream = s
+	e.stream, e.told = s, e.told+1
 	return e
 }
 
@@ -251,4 +253,68 @@ func TestRepublishChanges(t *testing.T) {
 			t.Errorf("heard for %v", d)
 		}
 	})
+}
+
+// TestRepublishChannels: each republished mix has its own number of channels,
+// and with another number it is another stream.
+func TestRepublishChannels(t *testing.T) {
+	v := leftVoice(t)
+	synctest.Test(t, func(t *testing.T) {
+		h := openHall(t)
+		stage, phone := &ear{streamID: "stage"}, &ear{streamID: "phone"}
+		h.visitor("bob", false, stage)
+		h.visitor("eve", false, phone)
+		c := h.start("c1", func(s *capture.Spec) {
+			s.Republish = []capture.RepublishSpec{{StreamID: "stage"}, {StreamID: "phone", Channels: 1}}
+		})
+		ann := h.talker("ann", "ann-voice", v, 0)
+		ann.Say(3 * time.Second)
+		check := func(e *ear, channels, told int) {
+			t.Helper()
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			if len(e.heard) < 50 {
+				t.Fatalf("%s: %d packets", e.streamID, len(e.heard))
+			}
+			last := e.heard[len(e.heard)-1]
+			if n := opus.Channels(last.payload); n != channels || e.told != told {
+				t.Errorf("%s has %d channels, want %d; told of it %d times, want %d", e.streamID, n, channels, e.told, told)
+			}
+		}
+		check(stage, 2, 1)
+		check(phone, 1, 1)
+		if err := c.Patch([]byte(`{"republish":[{"streamID":"stage"},{"streamID":"phone"}]}`), "op"); err != nil {
+			t.Fatal(err)
+		}
+		ann.Say(5 * time.Second)
+		check(phone, 2, 2)
+		check(stage, 2, 1)
+		h.end(c, "c1")
+	})
+}
+
+// leftVoice is a voice on the left.
+func leftVoice(t *testing.T) *voice {
+	v := newVoice(t, "", 400)
+	enc, err := opus.NewEncoder(opus.EncoderConfig{Channels: 2, Bitrate: 64000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tone := pcmtest.Tone(400, 0.25)
+	var f pcm.Frame
+	var buf [1500]byte
+	for i := range v.packets {
+		if err := tone.ReadFrame(&f); err != nil {
+			t.Fatal(err)
+		}
+		for k := range f {
+			f[k][1] = 0
+		}
+		n, err := enc.Encode(&f, buf[:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.packets[i] = slices.Clone(buf[:n])
+	}
+	return v
 }

@@ -76,6 +76,7 @@ type RepublishSpec struct {
 	WHIP     string   `json:"whip,omitempty" doc:"Publish there by WHIP (RFC 9725), not in the room. It is shown: put secrets into token." example:"https://media.example.org/stage/whip"`
 	Token    string   `json:"token,omitempty" doc:"Bearer token for whip. Never shown again."`
 	Bitrate  int      `json:"bitrate,omitempty" default:"48000" minimum:"0"`
+	Channels int      `json:"channels,omitempty" enum:"1,2" doc:"As those of the mix if left out."`
 	Only     []string `json:"only,omitempty" doc:"Stream ids that are heard; empty means all."`
 	Except   []string `json:"except,omitempty" doc:"Stream ids that are not heard: a mix-minus."`
 }
@@ -172,6 +173,7 @@ func (s Spec) filled() Spec {
 	nameTargets(s.Republish)
 	for i := range s.Republish {
 		setDefault(&s.Republish[i].Bitrate, 48000)
+		setDefault(&s.Republish[i].Channels, s.Mix.Channels)
 	}
 	setDefault(&s.Limits.MaxSeconds, defaultMaxSeconds)
 	setDefault(&s.Limits.IdleSeconds, defaultIdleSeconds)
@@ -243,6 +245,9 @@ func (s Spec) check(env *Config) error {
 		s.checkTarget(at, r, env, add)
 		if r.Bitrate < 6000 || r.Bitrate > 510000 {
 			add(at+"bitrate", "must be 6000 to 510000 bit/s")
+		}
+		if r.Channels != 1 && r.Channels != 2 {
+			add(at+"channels", "must be 1 or 2")
 		}
 	}
 	s.Room.check(env, add)
