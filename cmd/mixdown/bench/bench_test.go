@@ -10,7 +10,7 @@ import (
 )
 
 func TestFigures(t *testing.T) {
-	f := summarize(100, 1000, []result{
+	f := summarize(100, 1000, 1200, []result{
 		{rooms: 1, streams: 100, kind: "receive", us: 500},
 		{rooms: 1, streams: 100, kind: "record", us: 1800, bytes: 1e5},
 		{rooms: 1, streams: 100, kind: "live", us: 2400, p50: 40, p99: 55},
@@ -26,6 +26,7 @@ func TestFigures(t *testing.T) {
 		"stored":  {f.StoredRatio, 1.2},
 		"receive": {f.ReceiveRatio, 0.5},
 		"small":   {f.SmallRatio, 1.5},
+		"floor":   {f.SmallFloorUS, 1600},
 		"core":    {f.StreamsPerCore, 1e6 / 1800},
 		"500":     {f.Record500US, 1700},
 		"10":      {f.Record10US, 0},

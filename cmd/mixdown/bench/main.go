@@ -113,7 +113,7 @@ func bench(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	f := summarize(o.streams, m.decode(), results)
+	f := summarize(o.streams, m.decode(), m.encode(), results)
 	f.AllocsPerFrame, f.MixUS = allocs, mixing()
 	f.MixShare = over(f.MixUS, f.RecordUS)
 	f.Seconds = time.Since(start).Seconds()
@@ -149,6 +149,7 @@ func measure(ctx context.Context, m *meter, s scene, o options) (results []resul
 	for _, k := range s.kinds {
 		start := time.Now()
 		m.decodeSlice()
+		m.encodeSlice()
 		r, err := k.measure(ctx, m, sender.url, s, o)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", k.name, err)
@@ -167,6 +168,7 @@ func measure(ctx context.Context, m *meter, s scene, o options) (results []resul
 type figures struct {
 	Streams        int     `json:"streams"`
 	DecodeUS       float64 `json:"decode_us"`
+	EncodeUS       float64 `json:"encode_us"` // of a mix's second
 	ReceiveUS      float64 `json:"receive_us"`
 	RecordUS       float64 `json:"record_us"`
 	LiveUS         float64 `json:"live_us"`
@@ -185,7 +187,8 @@ type figures struct {
 	BytesPerStream float64 `json:"bytes_per_stream"`
 	SmallReceiveUS float64 `json:"small_rooms_receive_us"` // 50 rooms of 2
 	SmallRecordUS  float64 `json:"small_rooms_record_us"`
-	SmallRatio     float64 `json:"small_rooms_ratio"` // over record_us
+	SmallRatio     float64 `json:"small_rooms_ratio"`      // over record_us
+	SmallFloorUS   float64 `json:"small_rooms_libopus_us"` // two decodes and one encode a room, bare
 	SmallWaveUS    float64 `json:"small_rooms_wav_us"`
 	Record10US     float64 `json:"record_10_us"`
 	Record250US    float64 `json:"record_250_us"` // 0 where the machine is too small for them
@@ -196,7 +199,7 @@ type figures struct {
 	Seconds        float64 `json:"seconds"`
 }
 
-func summarize(streams int, decode float64, results []result) figures {
+func summarize(streams int, decode, encode float64, results []result) figures {
 	of := func(rooms, streams int, k kind) result {
 		for _, r := range results {
 			if r.rooms == rooms && r.streams == streams && r.kind == k.name {
@@ -205,7 +208,7 @@ func summarize(streams int, decode float64, results []result) figures {
 		}
 		return result{}
 	}
-	f := figures{Streams: streams, DecodeUS: decode}
+	f := figures{Streams: streams, DecodeUS: decode, EncodeUS: encode, SmallFloorUS: decode + encode/2}
 	rec, liv := of(1, streams, record), of(1, streams, live)
 	f.ReceiveUS, f.RecordUS, f.LiveUS = of(1, streams, receive).us, rec.us, liv.us
 	f.BothUS, f.StoredUS = of(1, streams, both).us, of(1, streams, stored).us
@@ -259,6 +262,7 @@ func print(w io.Writer, f figures) {
 	row("streams kept, not decoded", f.StoredUS, f.StoredRatio, "over receive; at most 1.80")
 	row("50 rooms of 2: receive", f.SmallReceiveUS, over(f.SmallReceiveUS, f.ReceiveUS), "over one room")
 	row("50 rooms of 2: record", f.SmallRecordUS, f.SmallRatio, "over one room; at most 1.50")
+	row("50 rooms of 2: libopus alone", f.SmallFloorUS, over(f.SmallFloorUS, f.RecordUS), "over one room; two decodes and one encode")
 	row("50 rooms of 2: WAV", f.SmallWaveUS, over(f.SmallWaveUS, f.RecordUS), "over one room; no encoder")
 	row("10 streams: record", f.Record10US, over(f.Record10US, f.RecordUS), "over the large room")
 	row("250 streams: record", f.Record250US, over(f.Record250US, f.RecordUS), "over the large room")

@@ -14,8 +14,12 @@ import (
 // meter measures CPU time.
 type meter struct {
 	decoders []decoding
+	encoders []*opus.Encoder
+	speech   []pcm.Frame // a second of it, mono
 	pcm      []float32
+	packet   []byte
 	decodes  []float64 // µs per stream-second
+	encodes  []float64 // µs per second of one mix
 }
 
 // decoding is a stream that is only decoded.
@@ -24,16 +28,28 @@ type decoding struct {
 	speaker *speaker
 }
 
-// decodeStreams is how many streams are decoded in turn: enough that none of
+// next decodes the next packet.
+func (d *decoding) next(pcm []float32) {
+	s := d.speaker
+	if _, err := d.decoder.Decode(s.packets[s.next], pcm); err != nil {
+		panic("bench: our own speech does not decode: " + err.Error())
+	}
+	s.next = (s.next + 1) % len(s.packets)
+}
+
+// So many streams are decoded, and mixes encoded, in turn: enough that none of
 // them finds its state in the nearest cache.
-const decodeStreams = 100
+const (
+	decodeStreams = 100
+	encodeMixes   = 50
+)
 
 func newMeter() (*meter, error) {
 	speakers, err := newSpeakers(decodeStreams)
 	if err != nil {
 		return nil, err
 	}
-	m := &meter{pcm: make([]float32, pcm.FrameSize)}
+	m := &meter{pcm: make([]float32, pcm.FrameSize), packet: make([]byte, opus.MaxFrameBytes+1)}
 	for _, s := range speakers {
 		d, err := opus.NewDecoder(1)
 		if err != nil {
@@ -41,8 +57,23 @@ func newMeter() (*meter, error) {
 		}
 		m.decoders = append(m.decoders, decoding{d, s})
 	}
+	for range encodeMixes {
+		e, err := opus.NewEncoder(opus.EncoderConfig{Channels: 2})
+		if err != nil {
+			return nil, fmt.Errorf("bare encode: %w", err)
+		}
+		m.encoders = append(m.encoders, e)
+	}
+	m.speech = make([]pcm.Frame, 50)
+	for n := range m.speech {
+		m.decoders[1].next(m.pcm) // who is in the middle of a word
+		for i, v := range m.pcm {
+			m.speech[n][i] = [2]float32{v, v}
+		}
+	}
 	m.decodeSlice()
-	m.decodes = nil // that was to warm up
+	m.encodeSlice()
+	m.decodes, m.encodes = nil, nil // that was to warm up
 	return m, nil
 }
 
@@ -79,17 +110,29 @@ func median(all []float64) float64 {
 func (m *meter) decodeSlice() {
 	before := cpu()
 	for i := range m.decoders {
-		d := &m.decoders[i]
 		for range 50 {
-			s := d.speaker
-			if _, err := d.decoder.Decode(s.packets[s.next], m.pcm); err != nil {
-				panic("bench: our own speech does not decode: " + err.Error())
-			}
-			s.next = (s.next + 1) % len(s.packets)
+			m.decoders[i].next(m.pcm)
 		}
 	}
 	m.decodes = append(m.decodes, float64((cpu()-before).Microseconds())/decodeStreams)
 }
+
+// encodeSlice encodes a second of mixes as recordings do: of two equal
+// channels. Nothing else must be going on.
+func (m *meter) encodeSlice() {
+	before := cpu()
+	for _, e := range m.encoders {
+		for n := range m.speech {
+			if _, err := e.Encode(&m.speech[n], m.packet); err != nil {
+				panic("bench: our own speech does not encode: " + err.Error())
+			}
+		}
+	}
+	m.encodes = append(m.encodes, float64((cpu()-before).Microseconds())/encodeMixes)
+}
+
+// encode is what a second of one mix costs to encode.
+func (m *meter) encode() float64 { return median(m.encodes) }
 
 // decode is what a second of a stream costs to decode.
 func (m *meter) decode() float64 { return median(m.decodes) }
