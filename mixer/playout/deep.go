@@ -281,8 +281,8 @@ func (d *Deep) Announce(at time.Duration) {
 	d.book.announced, d.book.since = true, samplesAt(at)
 }
 
-// End says that the stream left: at position at, rounded up to a frame,
-// ReadFrame returns io.EOF. Packets placed before at still count.
+// End says that the stream left: at position at, or where the last packet
+// placed before it ends, rounded up to a frame, ReadFrame returns io.EOF.
 func (d *Deep) End(at time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -300,7 +300,7 @@ func (d *Deep) read(f *pcm.Frame) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	start := d.frame * pcm.FrameSize
-	if d.book.ended && start >= d.book.until {
+	if d.book.ended && start >= max(d.book.until, d.gap.from) {
 		d.book.settle(0, Stalled)
 		if f != nil {
 			*f = pcm.Frame{}
@@ -312,7 +312,10 @@ func (d *Deep) read(f *pcm.Frame) error {
 			e.line.clock.settle(start + horizon)
 		}
 	}
-	for d.tape.n < pcm.FrameSize {
+	for tries := 0; d.tape.n < pcm.FrameSize; tries++ {
+		if tries == triesMax {
+			d.giveUp()
+		}
 		d.advance(pcm.FrameSize-d.tape.n, f != nil)
 	}
 	for off := 0; off < pcm.FrameSize; {
@@ -327,6 +330,19 @@ func (d *Deep) read(f *pcm.Frame) error {
 	}
 	d.frame++
 	return nil
+}
+
+// triesMax is more steps than a frame can take: each puts a sample on the tape,
+// takes a packet, or begins or ends running audio.
+const triesMax = 3 * (entriesMax + pcm.FrameSize)
+
+// giveUp fills the frame with silence: where a step came to nothing, the same
+// step would again, and the recording would stand still.
+func (d *Deep) giveUp() {
+	n := pcm.FrameSize - d.tape.n
+	clear(d.tape.extend(n, Stalled))
+	d.end += int64(n)
+	d.spurt = false
 }
 
 // Frame is the number of the frame that is read next.

@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"mixdown/encoder/opus"
 	"mixdown/mixer/pcm"
 )
 
@@ -34,6 +35,15 @@ func keep(room, payload []byte) []byte {
 // quiet packets carry no audio: the sender has nothing to say (RFC 6716,
 // section 2.1.9).
 func (p *entry) quiet() bool { return len(p.payload) <= 2 }
+
+// reach is how far behind its time a packet is still of use: as long as some of
+// it sounds.
+func (p *entry) reach() int64 {
+	if length, err := opus.Duration(p.payload); err == nil && !p.quiet() {
+		return max(slack, int64(length)-1)
+	}
+	return slack
+}
 
 // timeline is the mapping of media time to positions. Epochs of one sender
 // share it as long as its timestamps go on.

@@ -35,6 +35,7 @@ type Live struct {
 
 	queue   *epoch // packets of the present sender
 	old     uint32 // SSRC before, whose stragglers are not taken
+	oldTop  uint16 // its newest number
 	changed time.Duration
 	free    []*entry
 	bytes   int
@@ -133,7 +134,7 @@ func (l *Live) Push(p *Packet) {
 // push takes a packet without redundancy and tells where it belongs.
 func (l *Live) push(p *Packet) (seq, media int64, ok bool) {
 	at := samplesAt(p.At)
-	if l.queue != nil && p.SSRC != l.queue.ssrc && p.SSRC == l.old && p.At < l.changed+2*time.Second {
+	if l.straggles(p) {
 		l.quality.Late++
 		return 0, 0, false
 	}
@@ -142,6 +143,7 @@ func (l *Live) push(p *Packet) (seq, media int64, ok bool) {
 	}
 	l.set(at)
 	q := l.queue
+	q.lastAt = p.At
 	seq, media = q.unwrap(p)
 	if q.seen.add(seq) {
 		l.quality.Duplicates++
@@ -163,6 +165,16 @@ func (l *Live) push(p *Packet) (seq, media int64, ok bool) {
 		l.release(c)
 	}
 	return seq, media, true
+}
+
+// straggles tells whether p is of the sender that was before the present one,
+// and not one that speaks again since the other has stopped.
+func (l *Live) straggles(p *Packet) bool {
+	q := l.queue
+	if q == nil || p.SSRC == q.ssrc || p.SSRC != l.old || p.At >= l.changed+2*time.Second {
+		return false
+	}
+	return int16(p.Seq-l.oldTop) <= 0 || p.At < q.lastAt+100*time.Millisecond
 }
 
 // over tells whether the time of a packet has passed.
@@ -202,7 +214,7 @@ func (l *Live) restart(p *Packet) {
 			l.release(q.remove())
 		}
 		if q.ssrc != p.SSRC {
-			l.old, l.changed = q.ssrc, p.At
+			l.old, l.oldTop, l.changed = q.ssrc, uint16(q.top), p.At
 			l.delay = newDelay()
 		}
 		l.hush()

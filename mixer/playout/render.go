@@ -11,7 +11,7 @@ const (
 	concealMax = pcm.Rate / 10 // 100 ms
 	fadeTime   = pcm.Rate / 50 // 20 ms
 	dtxMax     = 2 * pcm.Rate
-	slack      = opus.Grain // a packet this little behind its time is still used
+	slack      = opus.Grain // a packet this little behind its time is still used, whatever it is
 	// coldAfter is how long a decoder may have heard nothing and still know
 	// something of what comes next. After that it begins anew, so that what is
 	// heard does not depend on what was long ago. Senders of DTX send a packet
@@ -46,6 +46,7 @@ func (d *Deep) advance(need int, render bool) {
 	if n := int64(d.spare(e, p, pos)); n > 0 && wait >= n {
 		if wait -= n; wait == 0 {
 			d.begin(p.media - n)
+			d.restore(p, int(n), render)
 			return
 		}
 	}
@@ -95,9 +96,9 @@ func (d *Deep) next(need int) (*epoch, *entry, int64) {
 			continue
 		}
 		p := e.queue[0]
-		late := pos < d.end-slack
+		late := pos+p.reach() < d.end
 		if d.spurt && e.line == d.line {
-			late = p.media < d.media-slack
+			late = p.media+p.reach() < d.media
 		}
 		switch {
 		case late:
@@ -168,97 +169,12 @@ func (d *Deep) silence(n int, e *epoch, p *entry, pos int64) {
 	d.end += int64(n)
 }
 
-// spare is how many samples before p its FEC restores, 0 if there is none or
-// nothing to restore.
-func (d *Deep) spare(e *epoch, p *entry, pos int64) int {
-	if e.line == nil || e.line != d.line || p.seq-d.seq < 2 || d.quiet || !opus.HasFEC(p.payload) {
-		return 0
+// warm prepares the decoder for n samples of sound from pos on.
+func (d *Deep) warm(pos int64, n int) {
+	if pos-d.voiced >= coldAfter {
+		d.voice.reset()
 	}
-	if lost, _ := d.missing(e, p, pos); lost <= d.gap.lost || lost < pos-d.gap.from-slack {
-		return 0
-	}
-	return frameSamples(p.payload[0])
-}
-
-// frameSamples is the length of one frame by its TOC byte (RFC 6716, section 3.1).
-func frameSamples(toc byte) int {
-	config := int(toc >> 3)
-	switch {
-	case config >= 16:
-		return 120 << (config & 3)
-	case config >= 12:
-		return 480 << (config & 1)
-	case config&3 == 3:
-		return 2880
-	default:
-		return 480 << (config & 3)
-	}
-}
-
-// bridge continues running audio where packets are missing; the next one is
-// room samples of media time away.
-func (d *Deep) bridge(e *epoch, p *entry, pos int64, room, need int, render bool) {
-	class, lossy := pending, false
-	if why, until := d.withheld(p, pos); until > 0 {
-		class = why
-		defer func(from int64) { d.gap.hidden += d.end - from }(d.end)
-	} else if p != nil {
-		lost, rest := d.missing(e, p, pos)
-		class = rest
-		if lost > d.gap.lost {
-			class = Lost
-			// Silence that the sender meant is not concealed.
-			lossy = !d.quiet && d.gap.faded == 0 && lost >= pos-d.gap.from-slack
-		}
-	}
-	n := min(room, (need+ahead+opus.Grain-1)/opus.Grain*opus.Grain, opus.MaxSamples)
-	spare := 0
-	if class == Lost {
-		spare = d.spare(e, p, pos)
-	}
-	restored, whole := spare > 0 && room == spare, room
-	if room > spare {
-		room -= spare
-	}
-	n = min(n, room)
-	switch {
-	case restored:
-		if render && !d.voice.fec(p.payload, room) {
-			d.voice.conceal(room)
-		}
-		d.gap.lost += int64(d.feed(room, Recovered, render))
-	case lossy && d.gap.bridged < concealMax:
-		// The codec guesses whole packets better than parts of them.
-		n = min(room, max(n, int(d.length)), concealMax-d.gap.bridged)
-		d.conceal(n, whole, render)
-	case d.gap.bridged == 0 && d.gap.faded < fadeTime:
-		n = min(n, fadeTime-d.gap.faded)
-		if render {
-			d.voice.conceal(n)
-			d.voice.fade(n, 1-float32(d.gap.faded)/fadeTime, 1-float32(d.gap.faded+n)/fadeTime)
-		}
-		d.gap.faded += n
-		k := d.feed(n, class, render)
-		if class == Lost {
-			d.gap.lost += int64(k)
-		}
-	default:
-		d.stop(class, render)
-	}
-}
-
-// conceal bridges n samples of a loss that ends in room samples.
-func (d *Deep) conceal(n, room int, render bool) {
-	if render {
-		d.voice.conceal(n)
-		const foot = concealMax - fadeTime
-		if from := d.gap.bridged - foot; from+n > 0 && room > concealMax-d.gap.bridged {
-			gain := func(at int) float32 { return 1 - float32(min(max(at, 0), fadeTime))/fadeTime }
-			d.voice.fade(n, gain(from), gain(from+n))
-		}
-	}
-	d.gap.bridged += n
-	d.gap.lost += int64(d.feed(n, Concealed, render))
+	d.voiced = pos + int64(n)
 }
 
 // begin starts running audio at media time media, which is position end.
@@ -329,7 +245,11 @@ func (d *Deep) play(e *epoch, p *entry, pos int64, render bool) {
 		if !d.spurt {
 			d.media = p.media
 		}
-		d.gap = gap{from: pos}
+		faded := 0
+		if d.quiet {
+			faded = d.gap.faded // one fade, however often the sender says that it is silent
+		}
+		d.gap = gap{from: pos, faded: faded}
 		d.quiet = true
 		return
 	}
@@ -356,10 +276,7 @@ func (d *Deep) sound(p *entry, pos int64, length int, broken, render bool) {
 	hidden := d.book.hidden(pos, pos+int64(length))
 	render = render && !hidden
 	if !broken && !hidden {
-		if pos-d.voiced >= coldAfter {
-			d.voice.reset()
-		}
-		d.voiced = pos + int64(length)
+		d.warm(pos, length)
 	}
 	if render && !broken {
 		n, ok := d.voice.decode(p.payload)
