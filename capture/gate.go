@@ -5,6 +5,7 @@ import (
 
 	"mixdown/encoder/opus"
 	"mixdown/joiner"
+	"mixdown/mixer/pcm"
 	"mixdown/mixer/playout"
 )
 
@@ -27,6 +28,10 @@ type gate struct {
 // stragglers is how long after a pause packets from within it may come.
 const stragglers = 30 * time.Second
 
+// jump is how far behind, in samples, no straggler is: its sender began its
+// times anew.
+const jump = -int32((stragglers + 10*time.Second) / time.Second * pcm.Rate)
+
 // move shuts or opens the gate at capture time at.
 func (g *gate) move(shut bool, at time.Duration) {
 	if g.shut != shut {
@@ -38,7 +43,7 @@ func (g *gate) move(shut bool, at time.Duration) {
 func (g *gate) pass(p *playout.Packet) bool {
 	before := p.At < g.since // delivered after the gate moved, but arrived before
 	if g.shut != before {
-		if !g.turned || p.SSRC != g.ssrc || int32(p.Timestamp-g.newest) > 0 {
+		if ahead := int32(p.Timestamp - g.newest); !g.turned || p.SSRC != g.ssrc || ahead > 0 || ahead < jump {
 			g.turned, g.ssrc, g.newest = true, p.SSRC, p.Timestamp
 		}
 		return false
@@ -57,6 +62,9 @@ func (g *gate) pass(p *playout.Packet) bool {
 // that it carries (RFC 2198), or as FEC (RFC 6716, section 2.1.7).
 func (g *gate) reveals(p *playout.Packet) bool {
 	ahead := int32(p.Timestamp - g.newest)
+	if ahead < jump {
+		return false
+	}
 	if p.PT != joiner.Red {
 		return shows(ahead, p.Payload)
 	}

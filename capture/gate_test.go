@@ -58,3 +58,29 @@ func TestGate(t *testing.T) {
 		}
 	}
 }
+
+// TestGateJumps: a sender that begins its RTP times anew, in the pause or after
+// it, is heard at once.
+func TestGateJumps(t *testing.T) {
+	const pause, resume = time.Second, 20 * time.Second
+	for _, jump := range []time.Duration{3 * time.Second, resume, resume + time.Second} {
+		for _, to := range []uint32{2_000_000_000, 3_500_000_000, 5_000} {
+			var g gate
+			g.move(true, pause)
+			ts := uint32(3_000_000_000)
+			for at := pause; at < resume+40*time.Second; at += 20 * time.Millisecond {
+				if at == resume {
+					g.move(false, resume)
+				}
+				if at == jump {
+					ts = to
+				}
+				p := playout.Packet{At: at, SSRC: 1, PT: 111, Timestamp: ts, Payload: []byte{0xf8, 1, 2, 3}}
+				if got := g.pass(&p); got != (at >= resume) {
+					t.Fatalf("jump to %d after %v: at %v a packet passes: %v", to, jump, at, got)
+				}
+				ts += 960
+			}
+		}
+	}
+}
