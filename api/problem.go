@@ -104,6 +104,8 @@ func problemOf(err error) error {
 		return newProblem(http.StatusNotFound, "stream_not_found", "%s", err)
 	case errors.Is(err, capture.ErrShutdown):
 		return newProblem(http.StatusServiceUnavailable, "shutting_down", "the daemon shuts down; try again when it is back")
+	case errors.Is(err, capture.ErrInterrupted):
+		return newProblem(http.StatusServiceUnavailable, "shutting_down", "%s", err)
 	case errors.Is(err, capture.ErrUnsealed):
 		return newProblem(http.StatusServiceUnavailable, "storage_unavailable", "%s", err)
 	case errors.Is(err, fs.ErrNotExist):

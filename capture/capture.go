@@ -141,6 +141,9 @@ func (c *Capture) Run(ctx context.Context) error {
 	defer c.env.flusher.remove(c)
 	cause := c.loop(ctx, left)
 	c.stop(cause) // whatever the cause: who listens live must not wait for more
+	if asked := context.Cause(c.ending); resumable(cause) && !resumable(asked) {
+		cause = asked // the daemon ends beside a stop, which counts
+	}
 	if !resumable(cause) {
 		c.end(c.clock.now(), cause)
 		c.wait(ctx, grace)
@@ -277,6 +280,9 @@ func (c *Capture) Stop(ctx context.Context) error {
 	for {
 		select {
 		case <-c.done:
+			if err := c.stopLater(); err != nil {
+				return fmt.Errorf("stop capture %s: %w", c.id, err)
+			}
 			if slices.Contains(c.Storages(), LocalStorage) {
 				return c.env.Local(ctx, c.Base(), LocalStorage)
 			}
@@ -289,6 +295,21 @@ func (c *Capture) Stop(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// ErrInterrupted is returned by Stop when the capture stands still until the
+// daemon starts again.
+var ErrInterrupted = errors.New("it is interrupted; the stop is noted, and it is sealed when the daemon starts again")
+
+// stopLater notes the stop of what the next start would let go on.
+func (c *Capture) stopLater() error {
+	if state, _ := c.State(); state.Ended() {
+		return nil
+	}
+	if c.stopping() == 0 {
+		c.end(c.clock.now(), ErrStopped)
+	}
+	return ErrInterrupted
 }
 
 // wait lets d pass, or less if ctx ends.
