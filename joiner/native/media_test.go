@@ -1,6 +1,7 @@
 package native_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -15,6 +16,7 @@ import (
 	"mixdown/joiner"
 	"mixdown/joiner/joinertest"
 	"mixdown/rooms/roomstest"
+	"mixdown/rooms/signal"
 )
 
 // TestEveryPacket: a hidden recorder that comes a little later than a stream
@@ -285,3 +287,33 @@ func (burning) Event(joiner.Event)                    {}
 func (burning) Stream(joiner.Stream) joiner.Receiver  { return burning{} }
 func (burning) Packet(*rtp.Packet, uint8, time.Time)  { panic("receiver on fire") }
 func (burning) Report(joiner.SenderReport, time.Time) {}
+
+// TestRemovedPublicationKeepsTheLogin: a publication that is removed before its
+// turn came takes nothing else with it.
+func TestRemovedPublicationKeepsTheLogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, func(c *client, method string, _ json.RawMessage) (any, *signal.Error) {
+			if method == signal.StopPublishing {
+				time.Sleep(100 * time.Millisecond)
+			}
+			return loggedIn(c, method, nil)
+		})
+		pubs := new(joiner.Publications)
+		_, ended := connect(t, f.system(), fakeLogin(true), joinertest.NewEar(), pubs)
+		time.Sleep(time.Second)
+		for n := range 30 {
+			for channels := 1; channels <= 2; channels++ {
+				pubs.Add("mix", "", channels)
+				time.Sleep(10 * time.Millisecond)
+				pubs.Remove("mix")
+				time.Sleep(10 * time.Millisecond)
+			}
+			time.Sleep(2 * time.Second)
+			select {
+			case err := <-ended:
+				t.Fatalf("round %d: the login is lost: %v", n, err)
+			default:
+			}
+		}
+	})
+}

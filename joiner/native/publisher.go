@@ -135,12 +135,12 @@ func (p *publisher) publish(ctx context.Context, up func()) error {
 	}
 	tasks.Go(func() { track.Retransmit(transceiver.Sender()) })
 	extraInfo := p.pub.ExtraInfo()
+	if err := p.negotiate(ctx, m.PC, extraInfo); err != nil {
+		return err
+	}
 	select {
 	case <-p.ended: // it tells of the peer connection before this one
 	default:
-	}
-	if err := p.negotiate(ctx, m.PC, extraInfo); err != nil {
-		return err
 	}
 	tasks.Go(func() { p.follow(ctx, extraInfo, cancel) })
 	return m.Watch(ctx, func() {

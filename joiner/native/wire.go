@@ -52,7 +52,13 @@ func (w *wire) call(ctx context.Context, method string, params, result any) erro
 	if err != nil {
 		return fmt.Errorf("%s: %w", method, err)
 	}
-	if err := w.ws.Write(ctx, websocket.MessageText, message); err != nil {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", method, context.Cause(ctx))
+	}
+	// A write whose context ends takes the WebSocket with it, which others use.
+	write, done := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+	defer done()
+	if err := w.ws.Write(write, websocket.MessageText, message); err != nil {
 		return fmt.Errorf("%s: %w", method, err)
 	}
 	select {
