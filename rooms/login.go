@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"time"
 
 	"mixdown/rooms/signal"
@@ -243,6 +244,13 @@ func (s *Service) end(l *login, reason int) {
 	if p := l.playback; p != nil {
 		s.graves.add(p.close)
 	}
+	s.retired = slices.DeleteFunc(s.retired, func(r retirement) bool { // what it played before it resumed
+		if r.playback.l != l {
+			return false
+		}
+		s.graves.add(r.playback.close)
+		return true
+	})
 	l.room.remove(l)
 	s.watch(UserLeft, l, nil)
 	if len(l.room.logins) == 0 {

@@ -329,3 +329,33 @@ func TestShutdown(t *testing.T) {
 		e.close()
 	})
 }
+
+// TestKickedAfterResume: who is kicked hears nothing more, by the connection of
+// before a resumption neither.
+func TestKickedAfterResume(t *testing.T) {
+	virtual(t, nil, func(w *world) {
+		a := w.login("r", "a")
+		p := a.speak("s")
+		b, session := w.session("r", "b")
+		e := b.ear()
+		b.do(signal.StartPlaying, signal.StreamsParams{StreamIDs: []string{"s"}}, nil)
+		e.answerOffer()
+		p.talk(10, "before", 20)
+		b.cut()
+		b, _ = w.resume(session)
+		p.talk(10, "between", 20)
+		if n := e.hears("between"); n == 0 {
+			t.Error("what it played ends before it is replaced")
+		}
+		check(t, w.service.KickUser("r", "b"))
+		time.Sleep(100 * time.Millisecond)
+		p.talk(100, "after the kick", 20)
+		if n := e.hears("after the kick"); n > 0 {
+			t.Errorf("hears %d packets", n)
+		}
+		time.Sleep(10 * time.Second)
+		a.leave()
+		p.close()
+		e.close()
+	})
+}

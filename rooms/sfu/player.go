@@ -46,6 +46,7 @@ type Player struct {
 
 	mu      sync.Mutex
 	wanted  map[string]wish
+	wishes  int             // so far
 	order   []string        // the wanted streams, as they were asked for
 	offered bool            // an offer waits for its answer
 	mids    []string        // of that offer, in its order
@@ -54,6 +55,7 @@ type Player struct {
 
 // wish is what a stream is to be played from.
 type wish struct {
+	number  int // another one after each Stop
 	up      *Upstream
 	backlog bool // from its first packet on
 }
@@ -62,6 +64,7 @@ type wish struct {
 type slot struct {
 	transceiver *webrtc.RTPTransceiver
 	streamID    string // "" while the section is free
+	wish        int    // the number of the wish that it serves
 	forward     *forward
 	sender      *webrtc.RTPSender
 	source      *Upstream // what is forwarded, nil before it plays
@@ -91,11 +94,14 @@ func (s *Server) NewPlayer(c PlayerConfig) (*Player, error) {
 func (p *Player) Play(streamID string, up *Upstream) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, known := p.wanted[streamID]; !known {
+	w, known := p.wanted[streamID]
+	if !known {
 		p.order = append(p.order, streamID)
+		p.wishes++
+		w.number = p.wishes
 	}
-	if p.wanted[streamID].up != up {
-		p.wanted[streamID] = wish{up, p.config.Backlog && up.isYoung()}
+	if w.up != up {
+		p.wanted[streamID] = wish{w.number, up, p.config.Backlog && up.isYoung()}
 	}
 	p.poke()
 }
@@ -182,7 +188,7 @@ func (p *Player) update() {
 		if !p.offered {
 			s.answered, s.reusable = s.sender != nil, s.sender == nil
 		}
-		w := p.wanted[s.streamID]
+		w, _ := p.wishOf(s)
 		if s.streamID != "" && s.source != w.up && (w.up == nil || s.answered && connected) {
 			changes = append(changes, change{s, w})
 		}
@@ -210,6 +216,15 @@ func (p *Player) update() {
 	}
 }
 
+// wishOf is the wish that a slot serves, if it is still there: after a Stop,
+// even if Play followed at once, it is not. The caller holds mu.
+func (p *Player) wishOf(s *slot) (wish, bool) {
+	if w, wanted := p.wanted[s.streamID]; wanted && w.number == s.wish {
+		return w, true
+	}
+	return wish{}, false
+}
+
 // behind says whether an offer is due.
 func (p *Player) behind() bool {
 	p.mu.Lock()
@@ -222,7 +237,7 @@ func (p *Player) behind() bool {
 		if s.streamID == "" {
 			continue
 		}
-		if _, wanted := p.wanted[s.streamID]; wanted {
+		if _, wanted := p.wishOf(s); wanted {
 			placed++
 		} else if s.stopped() {
 			return true
@@ -251,7 +266,7 @@ func (p *Player) describeWanted() (string, map[string]string, error) {
 		if s.streamID == "" {
 			continue
 		}
-		if _, wanted := p.wanted[s.streamID]; wanted {
+		if _, wanted := p.wishOf(s); wanted {
 			placed[s.streamID] = true
 		} else if s.stopped() {
 			if err := p.free(s); err != nil {
@@ -309,6 +324,7 @@ func (p *Player) place(streamID string) error {
 		reusable = reusable || s.reusable
 	}
 	p.tracks++
+	number := p.wanted[streamID].number
 	f := &forward{id: "audio" + strconv.Itoa(p.tracks), writeRTCP: p.pc.WriteRTCP}
 	if !reusable {
 		transceiver, err := p.pc.AddTransceiverFromTrack(f,
@@ -316,7 +332,7 @@ func (p *Player) place(streamID string) error {
 		if err != nil {
 			return fmt.Errorf("add track of %s: %w", streamID, err)
 		}
-		p.slots = append(p.slots, &slot{transceiver: transceiver, streamID: streamID, forward: f, sender: transceiver.Sender()})
+		p.slots = append(p.slots, &slot{transceiver: transceiver, streamID: streamID, wish: number, forward: f, sender: transceiver.Sender()})
 		return nil
 	}
 	sender, err := p.pc.AddTrack(f) // takes a free transceiver
@@ -325,7 +341,7 @@ func (p *Player) place(streamID string) error {
 	}
 	for _, s := range p.slots {
 		if s.transceiver.Sender() == sender {
-			*s = slot{transceiver: s.transceiver, streamID: streamID, forward: f, sender: sender}
+			*s = slot{transceiver: s.transceiver, streamID: streamID, wish: number, forward: f, sender: sender}
 			return nil
 		}
 	}

@@ -128,6 +128,45 @@ func TestEveryStopIsTold(t *testing.T) {
 	})
 }
 
+// A stream that is stopped and played again at once ends and begins, for who
+// was told of the stop waits for that.
+func TestStopAndPlayAgain(t *testing.T) {
+	virtual(t, func(w *world) {
+		p, l := w.publish(), w.play(false)
+		l.player.Play("a", p.up)
+		l.answer()
+		l.played("a true <nil>")
+		l.player.Play("b", p.up)
+		time.Sleep(5 * time.Millisecond) // the player waits for others
+		l.player.Stop("a")
+		l.player.Play("a", p.up)
+		l.answer()
+		l.played("b true <nil>")
+		time.Sleep(time.Second)
+		select {
+		case offer := <-l.pending:
+			l.pending <- offer
+			l.answer()
+		default: // a was part of the offer that brought b
+		}
+		time.Sleep(time.Second)
+		l.mu.Lock()
+		states := strings.Join(l.states, ", ")
+		l.mu.Unlock()
+		if strings.Count(states, "a true") != 2 || strings.Count(states, "a false") != 1 {
+			t.Error(states)
+		}
+		p.all = nil
+		p.talk(5)
+		time.Sleep(200 * time.Millisecond)
+		if got := l.heard("a"); len(got) < 5 || !slices.Equal(got[len(got)-5:], p.all) {
+			t.Errorf("heard %d", len(got))
+		}
+		p.close()
+		l.close()
+	})
+}
+
 func TestExchangingStreamsDoesNotGrowTheDescription(t *testing.T) {
 	virtual(t, func(w *world) {
 		p, l := w.publish(), w.play(false)
