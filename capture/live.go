@@ -169,14 +169,13 @@ func (l *live) need() {
 			if p := rec.live.Swap(nil); p != nil {
 				p.End()
 			}
-			l.mixer.RemoveInput(rec.stream.ID)
 		}
 	}
 	switch {
 	case before == 0 && l.wanted > 0:
 		l.applied.beep(l.mixer, nil, 0)
 	case before > 0 && l.wanted == 0:
-		l.mixer.RemoveInput(toneInput)
+		l.mixer.RemoveInputs() // also what was left of those who are gone: it is over when the mix begins again
 	}
 	select {
 	case l.wake <- struct{}{}:

@@ -129,13 +129,26 @@ func (m *Mixer) RemoveInput(id string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if i, found := m.find(id); found {
-		in := m.inputs[i]
-		m.leave(in)
-		m.forget(in)
-		m.inputs = slices.Delete(m.inputs, i, i+1)
-		m.aim("", 0)
-		m.regroup()
+		m.drop(i)
 	}
+}
+
+// RemoveInputs takes out all inputs.
+func (m *Mixer) RemoveInputs() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for len(m.inputs) > 0 {
+		m.drop(len(m.inputs) - 1)
+	}
+}
+
+func (m *Mixer) drop(i int) {
+	in := m.inputs[i]
+	m.leave(in)
+	m.forget(in)
+	m.inputs = slices.Delete(m.inputs, i, i+1)
+	m.aim("", 0)
+	m.regroup()
 }
 
 // Inputs is the number of inputs that are there now.

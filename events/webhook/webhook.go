@@ -92,6 +92,8 @@ type Sender struct {
 	config Config
 	client *http.Client
 
+	changing sync.Mutex // held by who defines, changes or deletes an endpoint, to its end
+
 	mu    sync.Mutex
 	hooks map[string]*hook
 	fresh []*hook // to be run
@@ -219,6 +221,8 @@ func (s *Sender) Put(name string, e Endpoint, key string) (made string, created 
 	if key != "" && !goodSecret(key) {
 		return "", false, ErrBadSecret
 	}
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := s.hooks[name]
@@ -248,6 +252,8 @@ func (s *Sender) Put(name string, e Endpoint, key string) (made string, created 
 // Rotate makes a new secret and returns it, once. The old one signs as well
 // until overlap has passed.
 func (s *Sender) Rotate(name string, overlap time.Duration) (string, error) {
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	h, err := s.get(name)
 	if err != nil {
 		return "", err
@@ -267,6 +273,8 @@ func (s *Sender) Rotate(name string, overlap time.Duration) (string, error) {
 
 // Delete removes an endpoint with all that waits for it.
 func (s *Sender) Delete(name string) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	s.mu.Lock()
 	h := s.hooks[name]
 	if h == nil {

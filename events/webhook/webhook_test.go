@@ -358,3 +358,40 @@ func TestRealServer(t *testing.T) {
 		t.Error("a redirect was followed")
 	}
 }
+
+// slowEnd is an endpoint whose requests take their time to be given up.
+type slowEnd struct{}
+
+func (slowEnd) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	time.Sleep(50 * time.Millisecond)
+	return nil, r.Context().Err()
+}
+
+// TestPutWhileDeleted: a webhook that is made while another of its name is
+// being deleted is a new one, and stays.
+func TestPutWhileDeleted(t *testing.T) {
+	dir := t.TempDir()
+	w := open(t, dir, slowEnd{}, nil)
+	if _, _, err := w.s.Put("x", webhook.Endpoint{URL: "https://a.example.org/"}, ""); err != nil {
+		t.Fatal(err)
+	}
+	w.publish(3, 1)
+	time.Sleep(300 * time.Millisecond) // a request is under way
+	deleted := make(chan error)
+	go func() { deleted <- w.s.Delete("x") }()
+	time.Sleep(20 * time.Millisecond)
+	_, created, err := w.s.Put("x", webhook.Endpoint{URL: "https://b.example.org/"}, "")
+	if err != nil || !created {
+		t.Errorf("created %v, %v", created, err)
+	}
+	if err := <-deleted; err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "webhooks", "x.json")); err != nil {
+		t.Error(err)
+	}
+	if st := w.status("x"); st.Pending != 0 {
+		t.Errorf("%d events of the one before wait for it", st.Pending)
+	}
+}
