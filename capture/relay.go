@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mixdown/encoder/opus"
@@ -31,7 +32,7 @@ type air struct {
 	next  int64         // sample of the next packet
 
 	pushing context.CancelFunc // only live.run looks; nil while it is not sent elsewhere
-	over    bool               // it ends with its relay
+	over    atomic.Bool        // it ends with its relay
 }
 
 // republishQueue is how far an encoder may fall behind the clock before its
@@ -66,7 +67,7 @@ func (l *live) relay(want []RepublishSpec) {
 		}
 		l.ended = append(l.ended, old)
 		if !slices.ContainsFunc(l.relays, func(r *relay) bool { return r.air == old.air }) {
-			old.over = true
+			old.over.Store(true)
 			if old.spec.WHIP == "" {
 				l.pubs.Remove(old.spec.StreamID)
 			}
@@ -107,7 +108,7 @@ func (l *live) reconcile(ctx context.Context, wg *sync.WaitGroup) {
 		if r.running {
 			r.stop()
 		}
-		if r.over && r.pushing != nil {
+		if r.over.Load() && r.pushing != nil {
 			r.pushing()
 		}
 	}

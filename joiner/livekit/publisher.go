@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	lk "github.com/livekit/protocol/livekit"
@@ -88,11 +89,24 @@ func (p *publisher) run(ctx context.Context) (err error) {
 	}
 }
 
-// reconcile brings what is published in line with what is to be.
+// reconcile brings what is published in line with what is to be. What is over
+// goes first: what comes may have its name.
 func (p *publisher) reconcile(ctx context.Context) error {
-	wanted := make(map[*joiner.Publication]bool)
-	for _, pub := range p.pubs.List() {
-		wanted[pub] = true
+	wanted := p.pubs.List()
+	for pub, have := range p.present {
+		if slices.Contains(wanted, pub) {
+			continue
+		}
+		pub.Detach(nil)
+		delete(p.present, pub)
+		if err := p.media.PC.RemoveTrack(have.sender); err != nil {
+			return fmt.Errorf("stop publishing %s: %w", pub.StreamID(), err)
+		}
+		if err := p.negotiate(ctx); err != nil {
+			return fmt.Errorf("stop publishing %s: %w", pub.StreamID(), err)
+		}
+	}
+	for _, pub := range wanted {
 		have := p.present[pub]
 		if have == nil {
 			if err := p.add(ctx, pub); err != nil {
@@ -105,19 +119,6 @@ func (p *publisher) reconcile(ctx context.Context) error {
 			if err := p.tell(ctx, pub.StreamID(), now); err != nil {
 				return err
 			}
-		}
-	}
-	for pub, have := range p.present {
-		if wanted[pub] {
-			continue
-		}
-		pub.Detach(nil)
-		delete(p.present, pub)
-		if err := p.media.PC.RemoveTrack(have.sender); err != nil {
-			return fmt.Errorf("stop publishing %s: %w", pub.StreamID(), err)
-		}
-		if err := p.negotiate(ctx); err != nil {
-			return fmt.Errorf("stop publishing %s: %w", pub.StreamID(), err)
 		}
 	}
 	return nil
@@ -244,7 +245,7 @@ func (p *publisher) other(m any) {
 		}
 		addCandidate(p.media.PC, m.Trickle.CandidateInit, p.log)
 	case *lk.SignalResponse_RequestResponse:
-		if r := m.RequestResponse; r.Reason != lk.RequestResponse_OK {
+		if r := m.RequestResponse; r.Reason != lk.RequestResponse_OK && r.Reason != lk.RequestResponse_QUEUED {
 			p.log.Warn("LiveKit refuses", "reason", r.Reason, "message", r.Message)
 		}
 	}
