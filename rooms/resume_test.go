@@ -342,7 +342,7 @@ func TestKickedAfterResume(t *testing.T) {
 		e.answerOffer()
 		p.talk(10, "before", 20)
 		b.cut()
-		b, _ = w.resume(session)
+		w.resume(session)
 		p.talk(10, "between", 20)
 		if n := e.hears("between"); n == 0 {
 			t.Error("what it played ends before it is replaced")
