@@ -309,6 +309,9 @@ func (c *Capture) stopLater() error {
 	if c.stopping() == 0 {
 		c.end(c.clock.now(), ErrStopped)
 	}
+	if err := c.save(); err != nil {
+		return fmt.Errorf("note the stop: %w", err)
+	}
 	return ErrInterrupted
 }
 

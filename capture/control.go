@@ -46,12 +46,21 @@ type PauseRequest struct {
 // every file, the live mix and its listeners. Asking for the pause that lasts
 // changes nothing; asking for another of the same scope replaces it.
 func (c *Capture) Pause(r PauseRequest, actor string) error {
+	return c.pauseIf(r, actor, func(*Pause) bool { return true })
+}
+
+// pauseIf pauses if that is still wanted beside the pause of its scope, which
+// may be nil: others may have acted since somebody found a reason.
+func (c *Capture) pauseIf(r PauseRequest, actor string, still func(old *Pause) bool) error {
 	setDefault(&r.Mode, PauseSilence)
 	c.acting.Lock()
 	defer c.acting.Unlock()
 	now := c.settings.Load()
 	if err := r.check(now); err != nil {
 		return err
+	}
+	if !still(now.pause(r.Scope)) {
+		return nil
 	}
 	p := Pause{Scope: r.Scope, Mode: r.Mode, Reason: r.Reason, Actor: actor, Since: storage.At(time.Now()), MaxSeconds: r.MaxSeconds}
 	if r.MaxSeconds > 0 {
@@ -60,7 +69,7 @@ func (c *Capture) Pause(r PauseRequest, actor string) error {
 	}
 	rest := slices.Clone(now.Pauses)
 	if old := now.pause(r.Scope); old != nil {
-		if old.Mode == p.Mode && old.Reason == p.Reason && old.MaxSeconds == p.MaxSeconds {
+		if old.Mode == p.Mode && old.Reason == p.Reason && old.MaxSeconds == p.MaxSeconds && !old.over() {
 			return c.running()
 		}
 		p.Since = old.Since
@@ -72,6 +81,14 @@ func (c *Capture) Pause(r PauseRequest, actor string) error {
 
 // Resume ends the pause of a scope. Without one it does nothing.
 func (c *Capture) Resume(sc Scope, actor, reason string) error {
+	return c.resumeIf(sc, actor, reason, func(*Pause) bool { return true })
+}
+
+// over says that the time of a pause is over.
+func (p *Pause) over() bool { return p.Until != nil && !time.Now().Before(p.Until.Time) }
+
+// resumeIf resumes if the pause that there is now is still one to be ended.
+func (c *Capture) resumeIf(sc Scope, actor, reason string, still func(*Pause) bool) error {
 	c.acting.Lock()
 	defer c.acting.Unlock()
 	now := c.settings.Load()
@@ -81,6 +98,9 @@ func (c *Capture) Resume(sc Scope, actor, reason string) error {
 	p := now.pause(sc)
 	if p == nil {
 		return c.running()
+	}
+	if !still(p) {
+		return nil
 	}
 	next := now.withPauses(slices.DeleteFunc(slices.Clone(now.Pauses), func(o Pause) bool { return o.Scope == sc }))
 	details := pauseDetails(*p)
@@ -181,7 +201,8 @@ func (c *Capture) expire() time.Duration {
 			next = min(next, left)
 			continue
 		}
-		if err := c.Resume(p.Scope, ownActor, fmt.Sprintf("maxSeconds %d reached", p.MaxSeconds)); err != nil && !errors.Is(err, ErrNotRunning) {
+		err := c.resumeIf(p.Scope, ownActor, fmt.Sprintf("maxSeconds %d reached", p.MaxSeconds), (*Pause).over)
+		if err != nil && !errors.Is(err, ErrNotRunning) {
 			c.log.Error("a pause cannot end", "err", err)
 		}
 	}

@@ -37,9 +37,7 @@ func (m *Manager) resume(id string) {
 		stub.mu.Lock()
 		stub.mu.stopAt = 1 // nothing can be changed of it any more
 		stub.mu.Unlock()
-		if cause := context.Cause(stub.ending); cause != nil {
-			c.stop(cause)
-		}
+		context.AfterFunc(stub.ending, func() { c.stop(context.Cause(stub.ending)) }) // asked before, or by who still has the stub
 	}
 	m.captures[id] = c
 	if err == nil && !c.Status().State.Ended() {

@@ -46,9 +46,9 @@ func (c *Capture) followSpace() {
 		var err error
 		switch {
 		case reason != "" && p == nil:
-			err = c.Pause(PauseRequest{Scope: scope, Mode: PauseSkip, Reason: reason}, spaceActor)
+			err = c.pauseIf(PauseRequest{Scope: scope, Mode: PauseSkip, Reason: reason}, spaceActor, func(old *Pause) bool { return old == nil })
 		case reason == "" && p != nil && p.Actor == spaceActor:
-			err = c.Resume(scope, spaceActor, "there is room on the disk again")
+			err = c.resumeIf(scope, spaceActor, "there is room on the disk again", func(p *Pause) bool { return p.Actor == spaceActor })
 		}
 		if err != nil && !errors.Is(err, ErrNotRunning) {
 			c.log.Error("an output cannot follow the room on the disk", "output", r.ID, "err", err)
