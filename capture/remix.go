@@ -3,6 +3,7 @@ package capture
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -55,16 +56,18 @@ func Remix(ctx context.Context, b storage.Browser, prefix string, mix MixSpec, c
 	if err != nil {
 		return err
 	}
-	m := mixer.New(mixer.Config{Aligned: true, Level: mix.Level})
-	var werr error
-	m.AddOutput(writerFunc(func(f *pcm.Frame) error {
-		if err := out.WriteFrame(f); err != nil && werr == nil {
-			werr = err
-		}
-		return nil
-	}), mixer.Levelled())
+	var failed error
+	fail := func(err error) { failed = cmp.Or(failed, err) }
+	m := mixer.New(mixer.Config{Aligned: true, Level: mix.Level, InputFailed: func(_ string, err error) { fail(err) }})
+	m.AddOutput(out, mixer.Levelled(), mixer.OnError(fail))
 	r.at(0).beep(m, nil, 0)
-	for frame := int64(0); frame < r.frames && werr == nil && ctx.Err() == nil; frame++ {
+	for frame := int64(0); frame < r.frames; frame++ {
+		if ctx.Err() != nil {
+			fail(context.Cause(ctx))
+		}
+		if failed != nil {
+			return fmt.Errorf("remix %s: %w", prefix, failed) // what is half done gets no name
+		}
 		r.turn(m, frame)
 		for _, s := range r.stays {
 			if err := s.feed(m, frame); err != nil {
@@ -74,13 +77,11 @@ func Remix(ctx context.Context, b storage.Browser, prefix string, mix MixSpec, c
 		m.Mix()
 	}
 	m.Drain()
-	return errors.Join(werr, context.Cause(ctx), out.Close())
+	if failed != nil {
+		return fmt.Errorf("remix %s: %w", prefix, failed)
+	}
+	return out.Close()
 }
-
-type writerFunc func(f *pcm.Frame) error
-
-// WriteFrame implements pcm.Writer.
-func (w writerFunc) WriteFrame(f *pcm.Frame) error { return w(f) }
 
 // remix is a recording that is mixed again.
 type remix struct {

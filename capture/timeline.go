@@ -3,6 +3,7 @@ package capture
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"time"
 
@@ -66,10 +67,12 @@ func (t *timeline) openMix(o plan) error {
 	}
 	if t.mix == nil {
 		now := t.at(t.frame - 1)
-		t.mix = mixer.New(mixer.Config{Aligned: true, Level: now.Mix.Level, First: t.frame})
+		t.mix = mixer.New(mixer.Config{Aligned: true, Level: now.Mix.Level, First: t.frame, InputFailed: func(id string, err error) {
+			t.fail(fmt.Errorf("render %s: %w", id, err)) // made anew from the journal, which has all of it
+		}})
 		now.beep(t.mix, nil, t.frame)
 	}
-	opts := []mixer.Option{mixer.Levelled()}
+	opts := []mixer.Option{mixer.Levelled(), mixer.OnError(t.fail)}
 	if len(o.left) > 0 {
 		opts = append(opts, mixer.Dual(func(input string) bool { return t.named(input, o.left) }))
 	}
