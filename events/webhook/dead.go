@@ -71,10 +71,25 @@ func (h *hook) sortedLocked() []Letter {
 // Resend lets dead letters be tried again for 72 h: one, or all for 0. It
 // returns how many; those whose event is not kept any more stay dead.
 func (s *Sender) Resend(name string, seq uint64) (n int, err error) {
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	h, err := s.get(name)
 	if err != nil {
 		return 0, err
 	}
+	if err := h.save(); err != nil { // what died lately, in the order that keeps it
+		return 0, fmt.Errorf("webhook %s: %w", name, err)
+	}
+	if n, err = h.revive(seq); err != nil {
+		return n, err
+	}
+	if err := h.save(); err != nil {
+		return n, fmt.Errorf("webhook %s: %w", name, err)
+	}
+	return n, nil
+}
+
+func (h *hook) revive(seq uint64) (n int, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	left := []Letter{}
@@ -83,7 +98,7 @@ func (s *Sender) Resend(name string, seq uint64) (n int, err error) {
 			left = append(left, l)
 			continue
 		}
-		e, err := s.config.Log.Get(l.Seq)
+		e, err := h.s.config.Log.Get(l.Seq)
 		if err != nil {
 			if seq != 0 || !errors.As(err, new(*events.GoneError)) {
 				return n, fmt.Errorf("dead letter %d: %w", l.Seq, err)
@@ -97,7 +112,7 @@ func (s *Sender) Resend(name string, seq uint64) (n int, err error) {
 	if n == 0 && seq != 0 {
 		return 0, fmt.Errorf("%d: %w", seq, ErrNoLetter)
 	}
-	h.dead, h.changed, h.died = left, true, true
+	h.dead, h.changed, h.died, h.revived = left, true, true, true
 	h.awakeLocked()
 	return n, nil
 }

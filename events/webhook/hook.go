@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -57,8 +58,11 @@ type hook struct {
 	ended  chan struct{} // closed when run has returned
 	cancel context.CancelFunc
 
+	saving sync.Mutex // held by save
+
 	mu       sync.Mutex
 	def      definition
+	version  int // of def
 	state    state
 	dead     []Letter // oldest first
 	pending  int
@@ -69,6 +73,7 @@ type hook struct {
 	removed  bool // end was called
 	changed  bool // state is not on disk
 	died     bool // dead is not on disk
+	revived  bool // something is in dead on disk that is to be in state
 }
 
 func openHook(s *Sender, name string, d definition) (*hook, error) {
@@ -106,8 +111,11 @@ func (h *hook) read(ext string, v any) error {
 	return nil
 }
 
-// save writes what changed.
+// save writes what changed: in both files rather than in none, if it ends
+// between them.
 func (h *hook) save() error {
+	h.saving.Lock()
+	defer h.saving.Unlock()
 	h.mu.Lock()
 	var b, dead []byte
 	var err error
@@ -117,17 +125,24 @@ func (h *hook) save() error {
 	if h.died && err == nil {
 		dead, err = json.Marshal(h.dead)
 	}
-	h.changed, h.died = false, false
+	revived := h.revived
+	h.changed, h.died, h.revived = false, false, false
 	h.mu.Unlock()
-	if dead != nil && err == nil { // first: rather twice than nowhere
-		err = storage.WriteFile(h.s.file(h.name, deadExt), dead, 0o600)
+	files := []struct {
+		ext  string
+		data []byte
+	}{{deadExt, dead}, {stateExt, b}}
+	if revived {
+		slices.Reverse(files)
 	}
-	if b != nil && err == nil {
-		err = storage.WriteFile(h.s.file(h.name, stateExt), b, 0o600)
+	for _, f := range files {
+		if f.data != nil && err == nil {
+			err = storage.WriteFile(h.s.file(h.name, f.ext), f.data, 0o600)
+		}
 	}
 	if err != nil {
 		h.mu.Lock()
-		h.changed, h.died = h.changed || b != nil, h.died || dead != nil
+		h.changed, h.died, h.revived = h.changed || b != nil, h.died || dead != nil, h.revived || revived
 		h.mu.Unlock()
 	}
 	return err
@@ -245,6 +260,7 @@ func (h *hook) redefine(change func(*definition) error) error {
 		return err
 	}
 	h.def = d
+	h.version++
 	h.awakeLocked()
 	return nil
 }
@@ -303,7 +319,7 @@ func (h *hook) fill() (more bool) {
 func (h *hook) deliver(ctx context.Context, capture string) {
 	h.mu.Lock()
 	l := h.state.Lanes[capture]
-	it, d := l.Items[0], h.def
+	it, d, version := l.Items[0], h.def, h.version
 	h.mu.Unlock()
 	e, err := h.s.config.Log.Get(it.Seq)
 	var a Attempt
@@ -316,6 +332,8 @@ func (h *hook) deliver(ctx context.Context, capture string) {
 	l.busy = false
 	switch {
 	case ctx.Err() != nil && !a.ok(): // it was we who stopped
+	case version != h.version && err == nil && !a.ok(): // so said the endpoint of before
+		return
 	case err != nil:
 		h.giveUpLocked(l, err.Error())
 	case a.ok():
