@@ -38,6 +38,7 @@ type bed struct {
 
 	buckets map[string]retention.Storage
 	deletes func(bucket, key string) error // before every deletion
+	extends func(bucket, key string)       // before every lock that is extended
 
 	mu      sync.Mutex
 	recs    map[string]retention.Recording
@@ -61,6 +62,13 @@ func (w watched) Delete(ctx context.Context, key string) error {
 		}
 	}
 	return w.Bucket.Delete(ctx, key)
+}
+
+func (w watched) ExtendLock(ctx context.Context, key string, l storage.Lock) error {
+	if w.b.extends != nil {
+		w.b.extends(w.name, key)
+	}
+	return w.Bucket.ExtendLock(ctx, key, l)
 }
 
 func (b *bed) Publish(e events.Event) {

@@ -76,7 +76,11 @@ type Keeper struct {
 	gone   map[string]bool        // recordings that are disposed of
 	retry  map[string]time.Time   // when a recording that made trouble is tried again
 	canDo  map[string]bool        // storage and mode: a bucket that said that it can lock so
+	late   map[place]bool         // whose locks are being confirmed: whether something came meanwhile
 }
+
+// place is a recording in a storage.
+type place struct{ recording, storage string }
 
 // state is what is known of a recording besides its policy.
 type state struct {
@@ -98,7 +102,7 @@ func New(config Config) (*Keeper, error) {
 	}
 	k := &Keeper{
 		Holds: holds, config: config, limiter: rate.NewLimiter(config.Rate, 1), turn: make(chan struct{}, 1),
-		states: map[string]state{}, plans: map[string]Certificate{}, gone: map[string]bool{},
+		states: map[string]state{}, late: map[place]bool{}, plans: map[string]Certificate{}, gone: map[string]bool{},
 		retry: map[string]time.Time{}, canDo: map[string]bool{},
 	}
 	if err := holds.Trouble(); err != nil {

@@ -55,6 +55,9 @@ func (k *Keeper) Uploaded(bucket, key string, err error) {
 	_, id := recordingOf(key)
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if _, confirming := k.late[place{id, bucket}]; confirming {
+		k.late[place{id, bucket}] = true // it may not be in the list
+	}
 	s, ok := k.states[id]
 	if _, noted := s.Locked[bucket]; !ok || !noted {
 		return
@@ -92,20 +95,31 @@ func (k *Keeper) unlocked(r Recording) bool {
 func (k *Keeper) confirm(ctx context.Context, r Recording) error {
 	until := k.until(r)
 	for name, mode := range r.Policy.Locks {
-		k.mu.Lock()
-		done := !k.states[r.ID].Locked[name].Before(until)
-		k.mu.Unlock()
-		if n, _ := k.config.Pending(name, r.Base+"/"); done || n > 0 {
-			continue // what is still to come is locked when it is there
-		}
-		if err := k.confirmIn(ctx, r, name, storage.Lock{Mode: mode, Until: until}); err != nil {
-			return fmt.Errorf("lock recording %s in storage %s: %w", r.ID, name, err)
-		}
-		if err := k.noteLocked(r.ID, name, until); err != nil {
+		if err := k.confirmAt(ctx, r, name, storage.Lock{Mode: mode, Until: until}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (k *Keeper) confirmAt(ctx context.Context, r Recording, name string, want storage.Lock) error {
+	at := place{r.ID, name}
+	k.mu.Lock()
+	done := !k.states[r.ID].Locked[name].Before(want.Until)
+	k.late[at] = false
+	k.mu.Unlock()
+	defer func() {
+		k.mu.Lock()
+		delete(k.late, at)
+		k.mu.Unlock()
+	}()
+	if n, _ := k.config.Pending(name, r.Base+"/"); done || n > 0 {
+		return nil // what is still to come is locked when it is there
+	}
+	if err := k.confirmIn(ctx, r, name, want); err != nil {
+		return fmt.Errorf("lock recording %s in storage %s: %w", r.ID, name, err)
+	}
+	return k.noteLocked(at, want.Until)
 }
 
 func (k *Keeper) confirmIn(ctx context.Context, r Recording, name string, want storage.Lock) error {
@@ -135,16 +149,17 @@ func (k *Keeper) confirmIn(ctx context.Context, r Recording, name string, want s
 	return nil
 }
 
-func (k *Keeper) noteLocked(id, name string, until time.Time) error {
+func (k *Keeper) noteLocked(at place, until time.Time) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	s := k.states[id]
-	locked := map[string]storage.Time{name: storage.At(until)}
-	for other, at := range s.Locked {
-		if other != name {
-			locked[other] = at
-		}
+	if k.late[at] {
+		return nil // the next round looks again
 	}
-	s.Locked = locked
-	return k.save(id, s)
+	s := k.states[at.recording]
+	s.Locked = maps.Clone(s.Locked)
+	if s.Locked == nil {
+		s.Locked = map[string]storage.Time{}
+	}
+	s.Locked[at.storage] = storage.At(until)
+	return k.save(at.recording, s)
 }
