@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -75,8 +76,41 @@ func (s *server) authorize(ctx huma.Context, next func(huma.Context)) {
 		err.serve(w)
 		return
 	}
-	next(huma.WithContext(ctx, access.With(ctx.Context(), p)))
+	known := access.With(ctx.Context(), p)
+	if lasting[op] {
+		good, end := s.whileGood(known, r)
+		defer end()
+		known = good
+	}
+	next(huma.WithContext(ctx, known))
 }
+
+// stillGood is how often what lasts asks whether it may go on.
+const stillGood = time.Second
+
+// whileGood ends with the key or the session that a request came with.
+func (s *server) whileGood(ctx context.Context, r *http.Request) (context.Context, context.CancelFunc) {
+	ctx, end := context.WithCancel(ctx)
+	tick := time.NewTicker(stillGood)
+	go func() { // ends with ctx
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				if !s.keyed(r) {
+					end()
+				}
+			}
+		}
+	}()
+	return ctx, end
+}
+
+// lasting are the operations that go on until somebody has enough. Their bodies
+// end with the context that they get.
+var lasting = map[string]bool{"listen": true, "listen-ws": true, "list-events": true, "capture-events": true, "follow-meters": true}
 
 func forbid(p access.Principal, right access.Right) *problem {
 	return newProblem(http.StatusForbidden, "forbidden", "key %s (roles %s) has no right %s; an admin can make a key that has it", p.ID, roleNames(p.Roles), right)

@@ -156,11 +156,11 @@ func (s *server) listen(_ context.Context, in *liveInput) (*huma.StreamResponse,
 		return nil, listenProblem(err)
 	}
 	return &huma.StreamResponse{Body: func(ctx huma.Context) {
-		r, w := humago.Unwrap(ctx)
+		_, w := humago.Unwrap(ctx)
 		w.Header().Set("Content-Type", "audio/ogg")
 		w.Header().Set("Cache-Control", "no-store")
 		out := &flushWriter{w, http.NewResponseController(w)}
-		if err := c.Listen(r.Context(), sel, out); err != nil && r.Context().Err() == nil {
+		if err := c.Listen(ctx.Context(), sel, out); err != nil && ctx.Context().Err() == nil {
 			s.Log.Debug("live stream ended", "capture", in.ID, "err", err)
 		}
 	}}, nil

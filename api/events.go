@@ -198,7 +198,7 @@ func (s *server) follow(begin uint64, after, lastID string, f events.Filter, bri
 		return nil, err
 	}
 	return &huma.StreamResponse{Body: func(ctx huma.Context) {
-		r, w := humago.Unwrap(ctx)
+		_, w := humago.Unwrap(ctx)
 		w.Header().Set("Content-Type", eventStream)
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Accel-Buffering", "no") // proxies must not hold events back
@@ -206,7 +206,7 @@ func (s *server) follow(begin uint64, after, lastID string, f events.Filter, bri
 		if _, err := io.WriteString(out, "retry: 2000\n\n"); err != nil {
 			return
 		}
-		s.stream(r.Context(), out, from, f, brief)
+		s.stream(ctx.Context(), out, from, f, brief)
 	}}, nil
 }
 

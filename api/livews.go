@@ -75,7 +75,7 @@ func (s *server) listenWS(_ context.Context, in *liveWSInput) (*huma.StreamRespo
 			return // it has answered
 		}
 		defer ws.CloseNow()
-		if err := sendLive(ws.CloseRead(r.Context()), ws, c, sel, in.Format); err != nil {
+		if err := sendLive(ws.CloseRead(ctx.Context()), ws, c, sel, in.Format); err != nil {
 			s.Log.Debug("live frames ended", "capture", in.ID, "err", err)
 		}
 	}}, nil

@@ -76,7 +76,7 @@ func (s *server) followMeters(ctx context.Context, in *metersInput) (*huma.Strea
 		all[i] = &meterReader{status: c.Status}
 	}
 	return &huma.StreamResponse{Body: func(ctx huma.Context) {
-		r, w := humago.Unwrap(ctx)
+		_, w := humago.Unwrap(ctx)
 		w.Header().Set("Content-Type", eventStream)
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Accel-Buffering", "no") // proxies must not hold events back
@@ -98,7 +98,7 @@ func (s *server) followMeters(ctx context.Context, in *metersInput) (*huma.Strea
 				return
 			}
 			select {
-			case <-r.Context().Done():
+			case <-ctx.Context().Done():
 				return
 			case <-tick.C:
 			}
