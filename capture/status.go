@@ -66,6 +66,9 @@ type LiveStatus struct {
 // ID is the capture's id.
 func (c *Capture) ID() string { return c.id }
 
+// Room is the room that is captured, as it was asked for.
+func (c *Capture) Room() RoomSpec { return c.spec.Room }
+
 // IsOf says whether a room is the capture's.
 func (c *Capture) IsOf(system, roomID string) bool {
 	return c.spec.Room.System == system && c.spec.Room.RoomID == roomID

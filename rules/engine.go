@@ -17,13 +17,21 @@ import (
 
 // Config is what an [Engine] needs of the daemon.
 type Config struct {
-	Dir     string                                        // for rules and decisions, e.g. <data>/rules
-	Check   func(capture.Spec) error                      // what is wrong with a spec
-	Start   func(id string, spec capture.Spec) error      // begins a capture
-	Stop    func(ctx context.Context, id string) error    // ends one
-	State   func(id string) (capture.State, string)       // of a capture, with its reason; "" if there is none
-	Running func(system, roomID string) map[string]string // captures of a room that run: rule by capture id
+	Dir     string                                     // for rules and decisions, e.g. <data>/rules
+	Check   func(capture.Spec) error                   // what is wrong with a spec
+	Start   func(id string, spec capture.Spec) error   // begins a capture
+	Stop    func(ctx context.Context, id string) error // ends one
+	State   func(id string) (capture.State, string)    // of a capture, with its reason; "" if there is none
+	Running func() map[string]Running                  // captures that run, by id
 	Log     *slog.Logger
+}
+
+// Running is a capture that runs.
+type Running struct {
+	System string
+	Server string // as in [Activity]
+	RoomID string
+	Rule   string // that started it, "" if none did
 }
 
 // Activity is what somebody did in a room.
@@ -61,6 +69,7 @@ type Engine struct {
 	mu    sync.Mutex
 	rules []Rule // as they are asked
 	rooms map[place]*room
+	over  map[string]bool // captures that were asked to stop
 }
 
 type place struct{ system, server, roomID string }
@@ -75,7 +84,6 @@ type room struct {
 
 	matched bool            // some rule is about it
 	handled map[string]bool // rules whose capture somebody stopped by hand: not again before the room closes
-	stopped map[string]bool // captures that were stopped at the end of a window
 	capture string          // the running one
 	rule    string          // whose it is
 	retry   time.Time
@@ -89,7 +97,7 @@ func New(config Config) (*Engine, error) {
 	if err := os.MkdirAll(config.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("rules: %w", err)
 	}
-	e := &Engine{config: config, wake: make(chan struct{}, 1), rooms: map[place]*room{}}
+	e := &Engine{config: config, wake: make(chan struct{}, 1), rooms: map[place]*room{}, over: map[string]bool{}}
 	if err := e.load(); err != nil {
 		return nil, err
 	}
@@ -141,7 +149,7 @@ func (e *Engine) noteLocked(a Activity) {
 		if a.Gone {
 			return
 		}
-		r = &room{place: at, since: a.At, users: map[string]bool{}, streams: map[string]string{}, handled: map[string]bool{}, stopped: map[string]bool{}}
+		r = &room{place: at, since: a.At, users: map[string]bool{}, streams: map[string]string{}, handled: map[string]bool{}}
 		e.rooms[at] = r
 	}
 	switch {
@@ -194,6 +202,9 @@ func (e *Engine) Run(ctx context.Context) error {
 			stops.Go(func() {
 				if err := e.config.Stop(ctx, id); err != nil && ctx.Err() == nil {
 					e.config.Log.Error("a rule could not stop its capture", "capture", id, "err", err)
+					e.mu.Lock()
+					delete(e.over, id) // it is asked again
+					e.mu.Unlock()
 				}
 			})
 		}
@@ -221,7 +232,34 @@ func (e *Engine) look(all bool, now time.Time) (stop []string) {
 			stop = append(stop, id)
 		}
 	}
+	if all {
+		stop = append(stop, e.overdue(now)...)
+	}
 	return stop
+}
+
+// overdue finds what runs past the times of its rule in rooms of which nothing
+// is known: after a restart nobody may have come or gone there.
+func (e *Engine) overdue(now time.Time) (stop []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	running := e.config.Running()
+	for id, c := range running {
+		if i := e.index(c.Rule); i >= 0 && !e.rules[i].holds(now) && !e.over[id] {
+			e.over[id] = true
+			stop = append(stop, id)
+		}
+	}
+	maps.DeleteFunc(e.over, func(id string, _ bool) bool {
+		_, runs := running[id]
+		return !runs
+	})
+	return stop
+}
+
+// index is where a rule is, -1 if it is not. The caller holds the lock.
+func (e *Engine) index(id string) int {
+	return slices.IndexFunc(e.rules, func(r Rule) bool { return r.ID == id })
 }
 
 // decide starts or stops what the rules want of one room, and writes down why.
@@ -233,14 +271,14 @@ func (e *Engine) decide(r *room, now time.Time) (stop string) {
 	r.matched = slices.ContainsFunc(verdicts, func(v Verdict) bool { return v.Result != OtherRoom })
 	start := winner != nil && r.capture == "" && !now.Before(r.retry)
 	if r.capture != "" && r.rule != "" {
-		if i := slices.IndexFunc(e.rules, func(o Rule) bool { return o.ID == r.rule }); i >= 0 && !e.rules[i].holds(now) {
+		if i := e.index(r.rule); i >= 0 && !e.rules[i].holds(now) {
 			stop, r.capture, r.rule = r.capture, "", ""
-			r.stopped[stop] = true
+			e.over[stop] = true
 		}
 	}
 	e.mu.Unlock()
 	if start {
-		e.start(r, *winner, now)
+		stop = e.start(r, *winner, now)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -257,9 +295,9 @@ func (e *Engine) decide(r *room, now time.Time) (stop string) {
 // settle learns what became of the room's capture. The caller holds the lock.
 func (e *Engine) settle(r *room) {
 	if r.capture == "" {
-		for id, rule := range e.config.Running(r.system, r.roomID) {
-			if rule != "" && !r.stopped[id] {
-				r.capture, r.rule = id, rule
+		for id, c := range e.config.Running() {
+			if c.Rule != "" && (place{c.System, c.Server, c.RoomID}) == r.place && !e.over[id] {
+				r.capture, r.rule = id, c.Rule
 			}
 		}
 		return
@@ -283,15 +321,20 @@ func (e *Engine) putOff(r *room, now time.Time) {
 	r.tries++
 }
 
-// start starts the capture of a rule.
-func (e *Engine) start(r *room, rule Rule, now time.Time) {
+// start starts the capture of a rule. If the rule was taken away while the
+// storages were asked, its capture is to be stopped.
+func (e *Engine) start(r *room, rule Rule, now time.Time) (stop string) {
 	id := fmt.Sprintf("%s-%s", rule.ID, now.UTC().Format("20060102T150405.000"))
 	id = strings.ReplaceAll(id, ".", "") + "-" + suffix(r.place)
 	err := e.config.Start(id, rule.spec(r.server, r.roomID))
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var wrong *capture.SpecError
-	switch {
+	switch i := e.index(rule.ID); {
+	case err == nil && (i < 0 || e.rules[i].Disabled):
+		e.over[id] = true
+		e.config.Log.Info("a rule that was taken away had started a capture", "rule", rule.ID, "room", r.roomID, "capture", id)
+		return id
 	case err == nil:
 		r.capture, r.rule, r.tries, r.refused = id, rule.ID, 0, ""
 		e.config.Log.Info("a rule started a capture", "rule", rule.ID, "room", r.roomID, "capture", id)
@@ -303,6 +346,7 @@ func (e *Engine) start(r *room, rule Rule, now time.Time) {
 		e.putOff(r, now)
 		e.config.Log.Warn("a rule could not start its capture", "rule", rule.ID, "room", r.roomID, "err", err, "again", r.retry.Sub(now))
 	}
+	return ""
 }
 
 // people lists who is there, sorted.

@@ -298,7 +298,7 @@ func eachDecision(file string, fn func(Decision)) error {
 // suffix tells rooms apart in the ids of captures.
 func suffix(p place) string {
 	h := fnv.New32a()
-	_, _ = h.Write([]byte(p.system + "\x00" + p.roomID)) // never fails
+	_, _ = h.Write([]byte(p.system + "\x00" + p.server + "\x00" + p.roomID)) // never fails
 	return fmt.Sprintf("%08x", h.Sum32())
 }
 

@@ -78,13 +78,13 @@ func (c *captures) state(id string) (capture.State, string) {
 	return "", ""
 }
 
-func (c *captures) running(system, roomID string) map[string]string {
+func (c *captures) running() map[string]rules.Running {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	found := map[string]string{}
+	found := map[string]rules.Running{}
 	for id, t := range c.all {
-		if !t.state.Ended() && t.spec.Room.RoomID == roomID && t.spec.Room.System == system {
-			found[id] = t.spec.Labels[rules.Label]
+		if room := t.spec.Room; !t.state.Ended() {
+			found[id] = rules.Running{System: room.System, Server: room.URL, RoomID: room.RoomID, Rule: t.spec.Labels[rules.Label]}
 		}
 	}
 	return found

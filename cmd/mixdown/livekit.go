@@ -63,6 +63,20 @@ func (d *daemon) liveKit(which string) (server configs.LiveKit, ok bool) {
 	return configs.LiveKit{}, false
 }
 
+// serverOf is the name of the LiveKit server that a capture's room is on, if
+// there are several; its URL, if the configuration does not know it.
+func (d *daemon) serverOf(r capture.RoomSpec) string {
+	if r.System != "livekit" || len(d.config.LiveKit) < 2 {
+		return ""
+	}
+	for name, server := range d.config.LiveKit {
+		if found, ok := d.liveKit(r.URL); ok && found.URL == server.URL {
+			return name
+		}
+	}
+	return r.URL
+}
+
 func (d *daemon) liveKitKeys(url string) (livekit.Credentials, bool) {
 	server, ok := d.liveKit(url)
 	return livekit.Credentials{Key: server.APIKey, Secret: server.APISecret}, ok && url != ""

@@ -41,11 +41,12 @@ func (d *daemon) openRules() (err error) {
 			}
 			return c.State()
 		},
-		Running: func(system, roomID string) map[string]string {
-			found := map[string]string{}
+		Running: func() map[string]rules.Running {
+			found := map[string]rules.Running{}
 			for _, c := range d.captures.List() {
-				if state, _ := c.State(); c.IsOf(system, roomID) && !state.Ended() && state != capture.Finalizing {
-					found[c.ID()] = c.Label(rules.Label)
+				if state, _ := c.State(); !state.Ended() && state != capture.Finalizing {
+					r := c.Room()
+					found[c.ID()] = rules.Running{System: r.System, Server: d.serverOf(r), RoomID: r.RoomID, Rule: c.Label(rules.Label)}
 				}
 			}
 			return found
