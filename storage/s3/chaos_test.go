@@ -68,6 +68,39 @@ func TestFaultAtEachRequest(t *testing.T) {
 	}
 }
 
+// TestLostAnswerThenAnotherChecksum: what answers tell of an object that is
+// there already does not make a conflict of it.
+func TestLostAnswerThenAnotherChecksum(t *testing.T) {
+	server := storagetest.StartS3(t)
+	f := newFaulty(t, server)
+	var puts, heads atomic.Int64
+	spoil := func(w http.ResponseWriter, r *http.Request, forward http.Handler) {
+		switch {
+		case r.Method == http.MethodPut && puts.Add(1) == 1:
+			faults["answer lost"](w, r, forward)
+		case r.Method == http.MethodHead && heads.Add(1) <= 2:
+			faults["another checksum told"](w, r, forward)
+		default:
+			forward.ServeHTTP(w, r)
+		}
+	}
+	f.spoil.Store(&spoil)
+	c := config(server)
+	c.Endpoint = f.URL
+	s, err := storage.OpenSpool(t.TempDir(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	u := impatient(s, open(t, c))
+	commit(t, s, "room/call/1.ogg", []byte("audio"))
+	drained(t, u)
+	if st := u.Stats()["s3"]; st.Conflicts != 0 || st.Uploaded != 1 || puts.Load() < 2 {
+		t.Errorf("%d puts, %+v", puts.Load(), st)
+	}
+	holds(t, open(t, config(server)), map[string]string{"room/call/1.ogg": "audio"})
+}
+
 // drained runs an uploader until nothing waits.
 func drained(t *testing.T, u *storage.Uploader) {
 	t.Helper()

@@ -159,8 +159,9 @@ func (b *Bucket) compare(ctx context.Context, key string, o storage.PutOptions) 
 	if err != nil {
 		return err
 	}
-	if got.Size == o.Size && got.SHA256 == [32]byte{} {
-		// A server that keeps no checksums: read the object.
+	if got.Size == o.Size && got.SHA256 != o.SHA256 {
+		// A server that keeps no checksums, or an answer that was spoiled on its
+		// way: a conflict needs an operator, so the object itself has the last word.
 		if got.SHA256, err = b.download(ctx, key); err != nil {
 			return err
 		}
