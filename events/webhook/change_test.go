@@ -1,6 +1,8 @@
 package webhook_test
 
 import (
+	"errors"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -64,9 +66,12 @@ func dying(t *testing.T, dir string) *world {
 
 // killed is what a kill leaves: it goes on as another daemon.
 func killed(t *testing.T, dir string, w *world) (sent int, st webhook.Status) {
-	left := t.TempDir()
-	if err := os.CopyFS(left, os.DirFS(dir)); err != nil {
-		t.Fatal(err)
+	var left string
+	for err, tries := error(fs.ErrNotExist), 0; err != nil; tries++ {
+		if left = t.TempDir(); !errors.Is(err, fs.ErrNotExist) || tries > 20 {
+			t.Fatal(err)
+		}
+		err = os.CopyFS(left, os.DirFS(dir)) // a file that is being written may have got its name meanwhile
 	}
 	w.stop()
 	r := newReceiver(t, secret)
