@@ -309,7 +309,7 @@ func (c *Capture) stopLater() error {
 	if c.stopping() == 0 {
 		c.end(c.clock.now(), ErrStopped)
 	}
-	if err := c.save(); err != nil {
+	if err := c.save(); err != nil { // a change of state alone would only be trouble
 		return fmt.Errorf("note the stop: %w", err)
 	}
 	return ErrInterrupted

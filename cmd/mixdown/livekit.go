@@ -69,8 +69,9 @@ func (d *daemon) serverOf(r capture.RoomSpec) string {
 	if r.System != "livekit" || len(d.config.LiveKit) < 2 {
 		return ""
 	}
+	found, _ := d.liveKit(r.URL)
 	for name, server := range d.config.LiveKit {
-		if found, ok := d.liveKit(r.URL); ok && found.URL == server.URL {
+		if found.URL == server.URL {
 			return name
 		}
 	}

@@ -369,7 +369,8 @@ func (slowEnd) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // TestPutWhileDeleted: a webhook that is made while another of its name is
-// being deleted is a new one, and stays.
+// being deleted is a new one, and stays. The time is real: a virtual one stands
+// still while a lock is waited for.
 func TestPutWhileDeleted(t *testing.T) {
 	dir := t.TempDir()
 	w := open(t, dir, slowEnd{}, nil)

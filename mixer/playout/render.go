@@ -96,10 +96,11 @@ func (d *Deep) next(need int) (*epoch, *entry, int64) {
 			continue
 		}
 		p := e.queue[0]
-		late := pos+p.reach() < d.end
+		at, end := pos, d.end
 		if d.spurt && e.line == d.line {
-			late = p.media+p.reach() < d.media
+			at, end = p.media, d.media
 		}
+		late := at < end-slack && at+p.reach() < end // few packets come to the second question
 		switch {
 		case late:
 			if !p.copied && pos >= 0 { // what was said before the timeline began is history

@@ -28,30 +28,13 @@ func (s inside) Connect(ctx context.Context, _ joiner.Login, room joiner.Room, _
 		receivers[i] = room.Stream(joiner.Stream{ID: fmt.Sprintf("stream-%d", i), User: joiner.User{ID: "speaker"}})
 	}
 	room.Event(joiner.StateChanged{State: joiner.Connected})
-	tick := time.NewTicker(20 * time.Millisecond / phases)
-	defer tick.Stop()
-	start, p := time.Now(), rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: 111}}
-	for n := 0; ; {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-tick.C:
+	p := rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: 111}}
+	pace(ctx, s.streams, func(i, n int, at time.Time) {
+		if receivers[i] != nil {
+			p.SSRC, p.SequenceNumber, p.Timestamp = uint32(i)+1, uint16(n), uint32(n*960)
+			p.Payload = speakers[i].packet()
+			receivers[i].Packet(&p, 30, at)
 		}
-		for due := int(time.Since(start) * phases / (20 * time.Millisecond)); n < due; n++ {
-			at := start.Add(time.Duration(n) * 20 * time.Millisecond / phases)
-			for i := n % phases; i < len(speakers); i += phases {
-				if receivers[i] != nil {
-					speakers[i].hand(&p, receivers[i], uint32(i), n/phases, at)
-				}
-			}
-		}
-	}
-}
-
-// hand hands on the packet of number n.
-func (s *speaker) hand(p *rtp.Packet, to joiner.Receiver, ssrc uint32, n int, at time.Time) {
-	p.SSRC, p.SequenceNumber, p.Timestamp = ssrc+1, uint16(n), uint32(n*960)
-	p.Payload = s.packets[s.next]
-	s.next = (s.next + 1) % len(s.packets)
-	to.Packet(p, 30, at)
+	}, func() bool { return true })
+	return context.Cause(ctx)
 }

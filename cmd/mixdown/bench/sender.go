@@ -201,31 +201,51 @@ const phases = 8
 
 // talk sends a packet of each speaker every 20 ms, an eighth of them at a time.
 func talk(ctx context.Context, speakers []*speaker, over <-chan struct{}, ready func()) {
-	tick := time.NewTicker(20 * time.Millisecond / phases)
-	defer tick.Stop()
-	start := time.Now()
-	for n := 0; ; {
-		select {
-		case <-ctx.Done():
-			return
-		case <-over:
-			return
-		case <-tick.C:
-		}
-		for due := int(time.Since(start) * phases / (20 * time.Millisecond)); n < due; n++ {
-			for i := n % phases; i < len(speakers); i += phases {
-				s := speakers[i]
-				_ = s.pub.WritePacket(joiner.OutPacket{ // counted by the publication
-					Pos: int64(n/phases) * 960, Samples: 960, Level: 30, Payload: s.packets[s.next],
-				})
-				s.next = (s.next + 1) % len(s.packets)
-			}
-		}
+	pace(ctx, len(speakers), func(i, n int, _ time.Time) {
+		_ = speakers[i].pub.WritePacket(joiner.OutPacket{ // counted by the publication
+			Pos: int64(n) * 960, Samples: 960, Level: 30, Payload: speakers[i].packet(),
+		})
+	}, func() bool {
 		if ready != nil && published(speakers) {
 			ready()
 			ready = nil
 		}
+		select {
+		case <-over:
+			return false
+		default:
+			return true
+		}
+	})
+}
+
+// pace calls send for packet n of each of count streams when it is due, an
+// eighth of the streams at a time, until ctx ends or on, which is asked at
+// every tick, says no.
+func pace(ctx context.Context, count int, send func(stream, n int, at time.Time), on func() bool) {
+	const step = 20 * time.Millisecond / phases
+	tick := time.NewTicker(step)
+	defer tick.Stop()
+	start := time.Now()
+	for n := 0; on(); {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for ; n < int(time.Since(start)/step); n++ {
+			for i := n % phases; i < count; i += phases {
+				send(i, n/phases, start.Add(time.Duration(n)*step))
+			}
+		}
 	}
+}
+
+// packet is the next one that is said.
+func (s *speaker) packet() []byte {
+	b := s.packets[s.next]
+	s.next = (s.next + 1) % len(s.packets)
+	return b
 }
 
 func published(speakers []*speaker) bool {
