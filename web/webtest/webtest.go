@@ -125,6 +125,17 @@ func Open(t testing.TB, ctx context.Context, url string) {
 	}
 }
 
+// Reload loads the page again and waits until it has loaded. A script that
+// reloads it would end the next script, if that begins in the old page.
+func Reload(t testing.TB, ctx context.Context) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, chromedp.Reload()); err != nil {
+		t.Fatalf("reload: %v", err)
+	}
+}
+
 // Eval runs JavaScript in the page and returns its value; a promise is waited
 // for. An exception or a rejection fails the test.
 func Eval[T any](t testing.TB, ctx context.Context, script string) T {
