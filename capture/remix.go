@@ -11,14 +11,12 @@ import (
 	"io"
 	"path"
 	"slices"
-	"strings"
 	"time"
 
 	"mixdown/encoder"
 	"mixdown/joiner"
 	"mixdown/mixer"
 	"mixdown/mixer/pcm"
-	"mixdown/mixer/playout"
 	"mixdown/storage"
 	"mixdown/storage/crypt"
 )
@@ -95,22 +93,6 @@ type remix struct {
 	stays   []*stay
 }
 
-// stay is one stay of a stream in the room, as the event log tells it.
-type stay struct {
-	r      *remix
-	num    uint32
-	stream joiner.Stream
-	rows   []row
-	joined int64 // sample at which the stream came
-	left   int64 // sample at which it left, -1 if it did not
-	file   *streamFile
-	deep   *playout.Deep // once it plays
-	lines  uint32        // how often what was before did not go on
-	row    int           // the next packet's
-	packet int           // within the row
-	pos    int64         // where it belongs
-}
-
 func (r *remix) open() error {
 	var m storage.Manifest
 	raw, err := r.read(storage.ManifestName)
@@ -156,51 +138,19 @@ func (r *remix) open() error {
 	return r.openEvents()
 }
 
-// openEvents finds the stays and their packets.
+// openEvents finds the stays, their packets and what was changed. The lines of
+// streams that came number the stays: some never sent anything, and were solo
+// all the same.
 func (r *remix) openEvents() error {
 	raw, err := r.read(storage.EventsName)
 	if err != nil {
 		return fmt.Errorf("events: %w", err)
 	}
-	stays := map[uint32]*stay{}
 	lines := bufio.NewScanner(bytes.NewReader(raw))
 	lines.Buffer(nil, 1<<20)
-	var joined []int64 // by stay
-	left := map[string][]int64{}
-	for lines.Scan() {
-		var e struct {
-			Sample int64           `json:"sample"`
-			Type   string          `json:"type"`
-			Who    json.RawMessage `json:"who"`
-			Row    *placedRow      `json:"row"`
-
-			Settings *settings `json:"settings"`
-		}
-		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			return fmt.Errorf("events: %w", err)
-		}
-		var who joiner.Stream
-		if e.Settings != nil {
-			r.turns = append(r.turns, turn{Frame: e.Sample / pcm.FrameSize, Control: control{Settings: *e.Settings}})
-		}
-		switch e.Type {
-		case "stream.packets":
-			if err := json.Unmarshal(e.Who, &who); err != nil || e.Row == nil {
-				return fmt.Errorf("events: row of packets: %w", err)
-			}
-			s := stays[e.Row.Stay]
-			if s == nil {
-				s = &stay{r: r, num: e.Row.Stay, stream: who, left: -1, file: r.files[streamKey(who.User.ID, who.ID)]}
-				stays[e.Row.Stay] = s
-			}
-			s.rows = append(s.rows, e.Row.row)
-		case "stream.added":
-			joined = append(joined, e.Sample)
-		case "stream.removed":
-			if err := json.Unmarshal(e.Who, &who); err == nil {
-				key := streamKey(who.User.ID, who.ID)
-				left[key] = append(left[key], e.Sample)
-			}
+	for n := 1; lines.Scan(); n++ {
+		if err := r.line(lines.Bytes()); err != nil {
+			return fmt.Errorf("events: line %d: %w", n, err)
 		}
 	}
 	if err := lines.Err(); err != nil {
@@ -213,24 +163,60 @@ func (r *remix) openEvents() error {
 		now := &r.turns[i].Control.Settings
 		now.Mix = now.Mix.laid(r.mix)
 	}
-	for _, s := range stays {
-		if s.file == nil || !r.mix.wants(s.stream.ID, s.stream.User.ID, false) {
-			continue
-		}
-		if int(s.num) < len(joined) {
-			s.joined = joined[s.num]
-		}
-		slices.SortFunc(s.rows, func(a, b row) int { return int(a.Pos - b.Pos) })
-		last := s.rows[len(s.rows)-1]
-		for _, at := range left[streamKey(s.stream.User.ID, s.stream.ID)] {
-			if at >= last.Pos && s.left < 0 {
-				s.left = at
-			}
-		}
-		r.stays = append(r.stays, s)
+	r.stays = slices.DeleteFunc(r.stays, func(s *stay) bool { return !r.mix.wants(s.stream.ID, s.stream.User.ID, false) })
+	for _, s := range r.stays {
+		slices.SortFunc(s.rows, func(a, b row) int { return cmp.Compare(a.Pos, b.Pos) })
 	}
-	slices.SortFunc(r.stays, func(a, b *stay) int { return int(a.num) - int(b.num) })
 	return nil
+}
+
+// line takes one line of the event log.
+func (r *remix) line(raw []byte) error {
+	var e struct {
+		Sample int64           `json:"sample"`
+		Type   string          `json:"type"`
+		Who    json.RawMessage `json:"who"`
+		Row    *placedRow      `json:"row"`
+
+		Settings *settings `json:"settings"`
+	}
+	if err := json.Unmarshal(raw, &e); err != nil {
+		return err
+	}
+	if e.Settings != nil {
+		r.turns = append(r.turns, turn{Frame: e.Sample / pcm.FrameSize, Control: control{Settings: *e.Settings}})
+	}
+	switch e.Type {
+	case "stream.added", "stream.removed":
+		var who joiner.Stream
+		if err := json.Unmarshal(e.Who, &who); err != nil {
+			return fmt.Errorf("%s: %w", e.Type, err)
+		}
+		if e.Type == "stream.removed" {
+			r.leave(who, e.Sample)
+			break
+		}
+		r.stays = append(r.stays, &stay{
+			r: r, num: uint32(len(r.stays)), stream: who, joined: e.Sample, left: -1, file: r.files[streamKey(who.User.ID, who.ID)],
+		})
+	case "stream.packets":
+		if e.Row == nil || int(e.Row.Stay) >= len(r.stays) {
+			return errors.New("packets of a stream that did not come")
+		}
+		s := r.stays[e.Row.Stay]
+		s.rows = append(s.rows, e.Row.row)
+	}
+	return nil
+}
+
+// leave ends the stay of a stream that is in the room.
+func (r *remix) leave(who joiner.Stream, at int64) {
+	for _, s := range r.stays {
+		if s.left < 0 && s.stream.ID == who.ID && s.stream.User.ID == who.User.ID {
+			s.left = at
+			return
+		}
+	}
 }
 
 func (r *remix) read(name string) ([]byte, error) {
@@ -240,83 +226,6 @@ func (r *remix) read(name string) ([]byte, error) {
 	}
 	defer f.Close()
 	return io.ReadAll(f)
-}
-
-// stray is by how much timestamps jump where nothing goes on, so that nothing
-// is taken to.
-const stray = 1 << 26
-
-// feed gives the stay's Deep what has arrived by the time the frame is
-// rendered: everything is in time, and nothing more than the usual depth ahead.
-func (s *stay) feed(m *mixer.Mixer, frame int64) error {
-	horizon := frame*pcm.FrameSize + pcm.Samples(depth)
-	for s.row < len(s.rows) {
-		row := s.rows[s.row]
-		switch {
-		case s.packet == row.Packets:
-			s.row, s.packet = s.row+1, 0
-			continue
-		case s.packet == 0:
-			s.pos = row.Pos
-		}
-		fresh := row.Fresh && s.packet == 0 && s.deep != nil
-		if s.pos >= s.file.end { // what was in hand when the recording ended
-			s.row = len(s.rows)
-			break
-		}
-		if s.pos > horizon {
-			break
-		}
-		payload, samples, err := s.file.packet(row, s.packet == 0)
-		if err != nil {
-			return fmt.Errorf("stream %s: %w", s.stream.ID, err)
-		}
-		if s.deep == nil {
-			s.play(m, frame)
-		}
-		if fresh {
-			s.lines++
-		}
-		at := pcm.Duration(s.pos)
-		if pcm.Samples(at) < s.pos {
-			at++ // rounding must not let it come before its time
-		}
-		s.deep.Push(&playout.Packet{
-			At: at, SSRC: 1 + s.lines, PT: 111, Seq: row.Seq + uint16(s.packet), Timestamp: uint32(s.pos) + s.lines*stray, Level: playout.NoLevel, Payload: payload,
-		})
-		s.packet++
-		s.pos += samples
-	}
-	return nil
-}
-
-// play brings the stay into the mix.
-func (s *stay) play(m *mixer.Mixer, frame int64) {
-	s.deep = playout.NewDeep(playout.DeepConfig{Start: frame})
-	for _, t := range s.r.turns {
-		class := playout.Received
-		if now := &t.Control.Settings; now.paused(s.stream) || now.deaf() || s.unwritten(now) {
-			class = playout.Paused
-		} else if now.excluded(s.stream) {
-			class = playout.Excluded
-		}
-		s.deep.Cause(time.Duration(t.Frame)*pcm.FrameTime, class)
-	}
-	s.r.at(frame-1).fade(m, s.input(), s.stream, firstFrame(s.joined) < frame)
-	m.AddInput(s.input(), s.deep)
-	s.r.at(frame).fade(m, s.input(), s.stream, firstFrame(s.joined) <= frame)
-	if s.left >= 0 {
-		s.deep.End(pcm.Duration(s.left))
-	}
-}
-
-// input names the stay in the mix.
-func (s *stay) input() string { return inputName(streamRecord{Stream: s.stream}, s.num) }
-
-// unwritten says that the file that the stay is read from was paused.
-func (s *stay) unwritten(now *settings) bool {
-	id, _, _ := strings.Cut(s.file.output, "/")
-	return now.pause(Scope{Output: id}) != nil
 }
 
 // at is what is in force at a frame.

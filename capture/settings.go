@@ -142,9 +142,14 @@ func (s *settings) reason(id string) string {
 }
 
 // fade sets an input of a mixer as the settings want it. A stream that has not
-// come yet, though its input is there, or is excluded, singles nobody out.
+// come yet, though its input is there, changes at once, and neither it nor one
+// that is excluded singles anybody out.
 func (s *settings) fade(m *mixer.Mixer, input string, st joiner.Stream, there bool) {
-	m.Fade(input, s.Mix.gain(st.ID, st.User.ID), time.Duration(s.Mix.RampMS)*time.Millisecond)
+	var over time.Duration
+	if there {
+		over = time.Duration(s.Mix.RampMS) * time.Millisecond
+	}
+	m.Fade(input, s.Mix.gain(st.ID, st.User.ID), over)
 	m.SetMute(input, s.Mix.muted(st))
 	m.SetSolo(input, there && names(s.Mix.Solo, st) && !s.excluded(st))
 }
