@@ -34,7 +34,8 @@ const (
 // adds up. Segments are cut between packets, at the first end of a packet at or
 // after each multiple of Every since the output's first sample; each begins with
 // the last 320 ms of the one before, not heard, and its Start is where the one
-// before ended.
+// before ended. A file says at its beginning how many channels it has, so where
+// a mono stream becomes stereo another segment begins, and stereo it stays.
 //
 // The newest packet is held back until the next call says how it goes on.
 // Errors never move time: what WriteFrame of [Segmenter] promises about lost
@@ -42,7 +43,7 @@ const (
 type Originals struct {
 	store    Store
 	c        OriginalsConfig
-	channels int   // of the newest packet that was received
+	channels int   // 2 as soon as a packet of stereo was received
 	first    int64 // first sample of the output; the grid of cuts hangs on it
 	end      int64 // sample up to which the output reaches, the held packet included
 	began    bool  // first and end are known
@@ -54,6 +55,7 @@ type Originals struct {
 	index int // of the open segment, or of the next one
 	file  File
 	start int64
+	width int // its channels
 	ogg   *ogg.Writer
 
 	recent recent
@@ -89,7 +91,7 @@ func (o *Originals) Write(pos int64, samples int, payload []byte) error {
 			o.dropped++
 			return nil //nolint:nilerr // no Opus packet: counted, and the hole is silence
 		}
-		n, o.channels = int64(d), opus.Channels(payload)
+		n, o.channels = int64(d), max(o.channels, opus.Channels(payload))
 	}
 	if !o.began {
 		o.first, o.end, o.began = pos, pos, true
@@ -241,7 +243,7 @@ func silences(n int64) iter.Seq[int] {
 // Whatever happens the packet counts, for time goes on.
 func (o *Originals) put(packet []byte, samples int) error {
 	err := o.release()
-	if err == nil && o.full() {
+	if err == nil && (o.full() || o.width < o.channels) {
 		err = o.commit(0)
 	}
 	o.recent.push(packet, samples)
@@ -263,7 +265,7 @@ func (o *Originals) release() error {
 		if err != nil {
 			return fmt.Errorf("create segment %d: %w", o.index, err)
 		}
-		o.file, o.start = f, start
+		o.file, o.start, o.width = f, start, o.channels
 		o.ogg, err = o.recent.begin(f, Segment{Index: o.index, Start: start}, o.channels, 0, o.c.Comments)
 		if err != nil {
 			return o.abandon(err)

@@ -1,12 +1,15 @@
 package encoder_test
 
 import (
+	"bytes"
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"mixdown/encoder"
 	"mixdown/encoder/encodertest"
+	"mixdown/encoder/ogg"
 )
 
 // clicks is silence with a short burst at each multiple of 100 ms, to find the
@@ -216,4 +219,61 @@ func TestMixedChannelsAndDurations(t *testing.T) {
 		t.Errorf("%d samples", len(x))
 	}
 	tools(t, &store, ".ogg")
+}
+
+// A stream that was mono, or silent, and becomes stereo is heard as stereo at
+// once: another segment begins there, and once.
+func TestMonoBecomesStereo(t *testing.T) {
+	left := func(n int64) (float64, float64) { return 0.4 * math.Sin(2*math.Pi*440*float64(n)/48000), 0 }
+	mono, stereo := received(t, left, 1, 200, 0), received(t, left, 2, 200, 0)
+	for name, test := range map[string]struct {
+		packets  []packet
+		resume   int64
+		channels []int // of the segments
+	}{
+		"mono, pause, stereo":     {slices.Concat(mono[:50], stereo[100:]), -1, []int{1, 2, 2}},
+		"back to mono":            {slices.Concat(mono[:50], stereo[50:100], mono[100:180], stereo[180:]), -1, []int{1, 2, 2}},
+		"stereo from the cut on":  {slices.Concat(mono[:150], stereo[150:]), -1, []int{1, 2}},
+		"stereo before the cut":   {slices.Concat(mono[:149], stereo[149:]), -1, []int{1, 2, 2}},
+		"silence after a restart": {stereo[50:], 0, []int{1, 2, 2}},
+		"stereo before a restart": {stereo[:], 30 * 960, []int{2, 2}},
+		"stereo":                  {stereo, -1, []int{2, 2}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var store encodertest.Store
+			o := encoder.NewOriginals(&store, encoder.OriginalsConfig{Resume: test.resume, Every: 3 * 48000})
+			if test.resume == 0 {
+				if err := o.Advance(40 * 960); err != nil {
+					t.Fatal(err)
+				}
+			}
+			writeAll(t, o, test.packets)
+			if err := o.Close(200 * 960); err != nil {
+				t.Fatal(err)
+			}
+			all := read(t, &store, ".ogg")
+			if want := 200*960 - max(test.resume, 0); int64(len(all)) != want {
+				t.Errorf("%d samples, not %d", len(all), want)
+			}
+			var channels []int
+			for _, s := range store.Segments() {
+				r := ogg.NewReader(bytes.NewReader(store.Bytes(s.Index)))
+				if _, err := r.Next(); err != nil {
+					t.Fatal(err)
+				}
+				channels = append(channels, r.Head().Channels)
+			}
+			if !slices.Equal(channels, test.channels) {
+				t.Errorf("segments of %v channels, not %v", channels, test.channels)
+			}
+			last := all[len(all)-10*960:]
+			var l, r float64
+			for _, s := range last {
+				l, r = l+float64(s[0]*s[0]), r+float64(s[1]*s[1])
+			}
+			if l < float64(len(last))*0.4*0.4/2*0.9 || r > l/1000 {
+				t.Errorf("the left has %.4f, the right %.4f", l, r)
+			}
+		})
+	}
 }
