@@ -40,12 +40,7 @@ func TestDualAndTalk(t *testing.T) {
 		wg.Wait()
 		both, start := h.listen(h.recording("c1"), "dual-wav")
 		for side, hz := range map[int]float64{0: 400, 1: 1000} {
-			one := make([]pcm.Frame, len(both))
-			for i := range both {
-				for n := range both[i] {
-					one[i][n] = [2]float32{both[i][n][side], both[i][n][side]}
-				}
-			}
+			one := ofSide(both, side)
 			want := map[float64][][2]int64{400: {{0, 10000}}, 1000: {{4000, 7000}}}
 			near(t, "the tone of its side", heard(one, start, hz), want[hz], 20)
 			near(t, "the tone of the other side", heard(one, start, 1400-hz), nil, 0)
@@ -80,4 +75,51 @@ func TestDualAndTalk(t *testing.T) {
 			t.Errorf("in three seconds of bob's talk %d rows say so", figures)
 		}
 	})
+}
+
+// TestDualTone: the tone of a pause is heard on both sides of a dual recording.
+func TestDualTone(t *testing.T) {
+	a, b := newVoice(t, "a-mic", 400), newVoice(t, "b-mic", 1000)
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage()
+		h := open(t, t.TempDir(), s)
+		s.enter("a-mic", "ann", 1)
+		s.enter("b-mic", "bob", 2)
+		c := h.start("c1", func(s *capture.Spec) {
+			s.Record = []capture.RecordSpec{{What: "dual", Format: "wav", Left: []string{"ann"}}}
+			s.Tone = capture.ToneSpec{Hz: 2000, LevelDB: -20, EveryMS: 1000, LengthMS: 200}
+		})
+		var wg sync.WaitGroup
+		wg.Go(func() { a.speak(s, 15*time.Second) })
+		wg.Go(func() { b.speak(s, 15*time.Second) })
+		time.Sleep(4 * time.Second)
+		if err := c.Pause(capture.PauseRequest{Mode: capture.PauseTone}, "op"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(8 * time.Second)
+		if err := c.Resume(capture.Scope{}, "op", ""); err != nil {
+			t.Fatal(err)
+		}
+		wg.Wait()
+		if err := c.Stop(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		both, start := h.listen(h.recording("c1"), "dual-wav")
+		for side := range 2 {
+			if beeps := len(heard(ofSide(both, side), start, 2000)); beeps < 7 || beeps > 9 {
+				t.Errorf("side %d has %d beeps in 8 s", side, beeps)
+			}
+		}
+	})
+}
+
+// ofSide is one side of a mix on both.
+func ofSide(both []pcm.Frame, side int) []pcm.Frame {
+	one := make([]pcm.Frame, len(both))
+	for i := range both {
+		for n := range both[i] {
+			one[i][n] = [2]float32{both[i][n][side], both[i][n][side]}
+		}
+	}
+	return one
 }

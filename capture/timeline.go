@@ -74,21 +74,25 @@ func (t *timeline) openMix(o plan) error {
 	}
 	opts := []mixer.Option{mixer.Levelled(), mixer.OnError(t.fail)}
 	if len(o.left) > 0 {
-		opts = append(opts, mixer.Dual(func(input string) bool { return t.named(input, o.left) }))
+		opts = append(opts, mixer.Dual(func(input string) mixer.Side { return t.side(input, o.left) }))
 	}
 	m.remove = t.mix.AddOutput(m, opts...)
 	t.mixes = append(t.mixes, m)
 	return nil
 }
 
-// named says whether a list names the stream of an input, or its user.
-func (t *timeline) named(input string, list []string) bool {
+// side is where a dual recording has an input of the mix whose left names
+// streams or users.
+func (t *timeline) side(input string, left []string) mixer.Side {
+	if input == toneInput {
+		return mixer.Both
+	}
 	for _, s := range t.streams {
-		if s.id == input {
-			return names(list, s.rec.Stream)
+		if s.id == input && names(left, s.rec.Stream) {
+			return mixer.Left
 		}
 	}
-	return false
+	return mixer.Right
 }
 
 // apply lets a record take effect. Records that make no sense, from a journal

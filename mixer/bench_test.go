@@ -56,7 +56,7 @@ func TestMixAllocatesNothing(t *testing.T) {
 			drop := writer(func(*pcm.Frame) error { return nil })
 			m.AddOutput(drop, mixer.Levelled())
 			m.AddOutput(drop, mixer.Levelled(), mixer.Except("2"))
-			m.AddOutput(drop, mixer.Dual(func(id string) bool { return id < "3" }), mixer.Levelled())
+			m.AddOutput(drop, mixer.Dual(leftIf(func(id string) bool { return id < "3" })), mixer.Levelled())
 			for i := range 4 {
 				m.AddInput(fmt.Sprint("talker", i), loop(pcmtest.Collect(talk(uint64(i), -20), 50)))
 			}

@@ -103,7 +103,7 @@ func TestConcurrentUse(t *testing.T) {
 		for range 500 {
 			m.AddInput("alice", reader(speak))
 			remove := m.AddOutput(writer(func(*pcm.Frame) error { return nil }), mixer.Except("alice"))
-			removeDual := m.AddOutput(writer(func(*pcm.Frame) error { return nil }), mixer.Levelled(), mixer.Dual(func(string) bool { return true }))
+			removeDual := m.AddOutput(writer(func(*pcm.Frame) error { return nil }), mixer.Levelled(), mixer.Dual(func(string) mixer.Side { return mixer.Left }))
 			m.SetGain("alice", -3)
 			m.SetSolo("bob", true)
 			time.Sleep(7 * time.Millisecond)

@@ -22,15 +22,25 @@ func side(frames []pcm.Frame, channel int) []pcm.Frame {
 
 func caller(id string) bool { return id == "caller" || id == "guest" }
 
+// leftIf puts those on the left of whom left is true, others on the right.
+func leftIf(left func(id string) bool) func(id string) mixer.Side {
+	return func(id string) mixer.Side {
+		if left(id) {
+			return mixer.Left
+		}
+		return mixer.Right
+	}
+}
+
 // A caller on the left, an agent on the right: bit by bit, whoever comes later
 // on the side where the rule puts them.
 func TestDual(t *testing.T) {
 	monos := func(seed uint64) []pcm.Frame { return side(pcmtest.Collect(pcmtest.Noise(seed, 0.3), 20), 0) }
 	m := mixer.New(mixer.Config{Aligned: true})
 	var out, plain, only pcmtest.Sink
-	m.AddOutput(&out, mixer.Dual(caller))
+	m.AddOutput(&out, mixer.Dual(leftIf(caller)))
 	m.AddOutput(&plain)
-	m.AddOutput(&only, mixer.Dual(caller), mixer.Except("agent"))
+	m.AddOutput(&only, mixer.Dual(leftIf(caller)), mixer.Except("agent"))
 	m.AddInput("agent", pcmtest.Play(monos(1)))
 	m.AddInput("caller", pcmtest.Play(monos(2)))
 	mix(m, 10)
@@ -66,7 +76,7 @@ func TestDual(t *testing.T) {
 func TestDualSidesAreLimitedAlone(t *testing.T) {
 	m := mixer.New(mixer.Config{})
 	var out pcmtest.Sink
-	m.AddOutput(&out, mixer.Dual(caller))
+	m.AddOutput(&out, mixer.Dual(leftIf(caller)))
 	m.AddInput("agent", pcmtest.Noise(1, 0.2))
 	m.AddInput("caller", pcmtest.Tone(997, 7.9))
 	mix(m, 40)
@@ -89,8 +99,8 @@ func TestDualSidesAreLimitedAlone(t *testing.T) {
 func TestDualFaders(t *testing.T) {
 	m := mixer.New(mixer.Config{})
 	var a, b pcmtest.Sink
-	m.AddOutput(&a, mixer.Dual(caller))
-	m.AddOutput(&b, mixer.Dual(func(id string) bool { return !caller(id) }))
+	m.AddOutput(&a, mixer.Dual(leftIf(caller)))
+	m.AddOutput(&b, mixer.Dual(leftIf(func(id string) bool { return !caller(id) })))
 	m.AddInput("caller", pcmtest.Tone(397, 0.25))
 	m.AddInput("agent", pcmtest.Tone(997, 0.25))
 	m.SetGain("caller", -6)

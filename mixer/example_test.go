@@ -41,7 +41,13 @@ func Example() {
 func Example_dual() {
 	m := mixer.New(mixer.Config{Aligned: true, Level: -23})
 	var recording pcmtest.Sink
-	m.AddOutput(&recording, mixer.Levelled(), mixer.Dual(func(id string) bool { return id == "caller" }))
+	sides := func(id string) mixer.Side {
+		if id == "caller" {
+			return mixer.Left
+		}
+		return mixer.Right
+	}
+	m.AddOutput(&recording, mixer.Levelled(), mixer.Dual(sides))
 	m.AddInput("agent", pcmtest.Play(make([]pcm.Frame, 100)))
 	m.AddInput("caller", pcmtest.Play(append(make([]pcm.Frame, 10), pcmtest.Collect(pcmtest.Tone(397, 0.25), 40)...)))
 	for range 100 {

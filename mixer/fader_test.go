@@ -107,7 +107,7 @@ func TestComingAndGoingDoesNotClick(t *testing.T) {
 		var out, minus, dual pcmtest.Sink
 		m.AddOutput(&out)
 		m.AddOutput(&minus, mixer.Except("bob"))
-		m.AddOutput(&dual, mixer.Dual(func(id string) bool { return id == "alice" }))
+		m.AddOutput(&dual, mixer.Dual(leftIf(func(id string) bool { return id == "alice" })))
 		m.AddInput("alice", pcmtest.Tone(397, 0.5))
 		m.AddInput("bob", pcmtest.Play(make([]pcm.Frame, 50)))
 		mix(m, 10)

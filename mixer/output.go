@@ -16,7 +16,7 @@ type selection struct {
 	only, except []string
 	some         bool // only was given
 	levelled     bool
-	left         func(id string) bool // of a dual output, or nil
+	side         func(id string) Side // of a dual output, or nil
 	failed       func(error)
 }
 
@@ -39,15 +39,24 @@ func Levelled() Option {
 	return func(s *selection) { s.levelled = true }
 }
 
-// Dual puts the inputs that left names on the left and the others on the
-// right, such as the caller here and the agent there: each the mean of its two
-// channels, on one side only, and each side with a limiter of its own, so that
-// neither turns the other down. left must give the same answer for a name
-// whenever it is asked, which is when inputs come and go, and must not call
-// the Mixer. One side alone, of a levelled output, is 3 LU below the level, for
-// a voice is heard from one side instead of two.
-func Dual(left func(id string) bool) Option {
-	return func(s *selection) { s.left = left }
+// Side is where a dual output has an input.
+type Side uint8
+
+// The sides of a dual output.
+const (
+	Left Side = iota
+	Right
+	Both
+)
+
+// Dual puts inputs on the sides that side names, such as the caller here and
+// the agent there: each the mean of its two channels, and each side with a
+// limiter of its own, so that neither turns the other down. side must give the
+// same answer for a name whenever it is asked, which is when inputs come and
+// go, and must not call the Mixer. One side alone, of a levelled output, is 3 LU
+// below the level, for a voice is heard from one side instead of two.
+func Dual(side func(id string) Side) Option {
+	return func(s *selection) { s.side = side }
 }
 
 // OnError sets who is told about the error or panic for which an output was
@@ -72,11 +81,11 @@ func (m *Mixer) AddOutput(w pcm.Writer, opts ...Option) (remove func()) {
 	defer m.mu.Unlock()
 	s.levelled = s.levelled && m.config.Level != 0
 	key := s.key()
-	i := slices.IndexFunc(m.buses, func(b *bus) bool { return s.left == nil && b.left == nil && b.key == key })
+	i := slices.IndexFunc(m.buses, func(b *bus) bool { return s.side == nil && b.side == nil && b.key == key })
 	if i < 0 {
 		i = len(m.buses)
 		b := &bus{key: key, selection: s}
-		b.sum.levelled, b.guard.dual = s.levelled, s.left != nil
+		b.sum.levelled, b.guard.dual = s.levelled, s.side != nil
 		m.buses = append(m.buses, b)
 	}
 	m.buses[i].outputs = append(m.buses[i].outputs, out)
@@ -173,7 +182,7 @@ type bus struct {
 }
 
 // ofFull says that the bus is made from the mix of all inputs.
-func (b *bus) ofFull() bool { return !b.some && b.left == nil }
+func (b *bus) ofFull() bool { return !b.some && b.side == nil }
 
 // regroup looks up the inputs that the bus is made of.
 func (b *bus) regroup(inputs, leaving []*input) {
@@ -194,8 +203,14 @@ func (b *bus) place(in *input) {
 	_, except := slices.BinarySearch(b.except, in.id)
 	heard := !except && (only || !b.some)
 	switch {
-	case heard && b.left != nil && !b.left(in.id):
-		b.right = append(b.right, in)
+	case heard && b.side != nil:
+		side := b.side(in.id)
+		if side != Right {
+			b.add = append(b.add, in)
+		}
+		if side != Left {
+			b.right = append(b.right, in)
+		}
 	case heard && !b.ofFull():
 		b.add = append(b.add, in)
 	case except && b.ofFull():
@@ -248,7 +263,7 @@ func (b *bus) mix(full *sum) *pcm.Frame {
 	if !b.ofFull() {
 		b.sum.clear()
 		for _, in := range b.add {
-			if b.left != nil {
+			if b.side != nil {
 				b.sum.place(in, 0)
 			} else {
 				b.sum.add(in)
