@@ -82,14 +82,15 @@ type room struct {
 	streams map[string]string // user by stream
 	dirty   bool
 
-	matched bool            // some rule is about it
-	handled map[string]bool // rules whose capture somebody stopped by hand: not again before the room closes
-	capture string          // the running one
-	rule    string          // whose it is
-	retry   time.Time
-	tries   int
-	refused string // why the last start failed
-	told    string // the last decision, to write only those that differ
+	matched  bool            // some rule is about it
+	handled  map[string]bool // rules whose capture somebody stopped by hand: not again before the room closes
+	starting bool            // a start goes on
+	capture  string          // the running one
+	rule     string          // whose it is
+	retry    time.Time
+	tries    int
+	refused  string // why the last start failed
+	told     string // the last decision, to write only those that differ
 }
 
 // New reads the rules that are kept in config.Dir.
@@ -184,8 +185,8 @@ func (e *Engine) changed() {
 
 // Run follows the rules until ctx ends. Captures go on without it.
 func (e *Engine) Run(ctx context.Context) error {
-	var stops sync.WaitGroup
-	defer stops.Wait()
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
 	defer e.decisions.close()
 	tick := time.NewTicker(look)
 	defer tick.Stop()
@@ -198,15 +199,8 @@ func (e *Engine) Run(ctx context.Context) error {
 		case <-tick.C:
 			all = true
 		}
-		for _, id := range e.look(all, time.Now()) {
-			stops.Go(func() {
-				if err := e.config.Stop(ctx, id); err != nil && ctx.Err() == nil {
-					e.config.Log.Error("a rule could not stop its capture", "capture", id, "err", err)
-					e.mu.Lock()
-					delete(e.over, id) // it is asked again
-					e.mu.Unlock()
-				}
-			})
+		for _, do := range e.look(all, time.Now()) {
+			tasks.Go(func() { do(ctx) })
 		}
 		if err := e.decisions.flush(); err != nil {
 			e.config.Log.Error("decisions of rules are not written down", "err", err)
@@ -214,47 +208,63 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 }
 
+// task starts or stops a capture. That may take its time, and a room must not
+// wait for another one's storage.
+type task func(context.Context)
+
 // look decides about the rooms in which something happened, or about all that
-// a rule is about. It returns the captures that are to be stopped.
-func (e *Engine) look(all bool, now time.Time) (stop []string) {
+// a rule is about, and returns what is to be done.
+func (e *Engine) look(all bool, now time.Time) (tasks []task) {
 	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.hearLocked()
 	var rooms []*room
 	for _, r := range e.rooms {
-		if r.dirty || all && r.matched {
+		if (r.dirty || all && r.matched) && !r.starting {
 			rooms = append(rooms, r)
 		}
 	}
-	e.mu.Unlock()
 	slices.SortFunc(rooms, func(a, b *room) int { return strings.Compare(a.roomID, b.roomID) })
+	running := sync.OnceValue(e.config.Running)
 	for _, r := range rooms {
-		if id := e.decide(r, now); id != "" {
-			stop = append(stop, id)
+		if do := e.decide(r, running, now); do != nil {
+			tasks = append(tasks, do)
 		}
 	}
 	if all {
-		stop = append(stop, e.overdue(now)...)
+		tasks = append(tasks, e.overdue(now)...)
 	}
-	return stop
+	return tasks
 }
 
 // overdue finds what runs past the times of its rule in rooms of which nothing
-// is known: after a restart nobody may have come or gone there.
-func (e *Engine) overdue(now time.Time) (stop []string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+// is known: after a restart nobody may have come or gone there. The caller holds
+// the lock.
+func (e *Engine) overdue(now time.Time) (tasks []task) {
 	running := e.config.Running()
 	for id, c := range running {
 		if i := e.index(c.Rule); i >= 0 && !e.rules[i].holds(now) && !e.over[id] {
-			e.over[id] = true
-			stop = append(stop, id)
+			tasks = append(tasks, e.stop(id))
 		}
 	}
 	maps.DeleteFunc(e.over, func(id string, _ bool) bool {
 		_, runs := running[id]
 		return !runs
 	})
-	return stop
+	return tasks
+}
+
+// stop ends a capture, once. The caller holds the lock.
+func (e *Engine) stop(id string) task {
+	e.over[id] = true
+	return func(ctx context.Context) {
+		if err := e.config.Stop(ctx, id); err != nil && ctx.Err() == nil {
+			e.config.Log.Error("a rule could not stop its capture", "capture", id, "err", err)
+			e.mu.Lock()
+			delete(e.over, id) // it is asked again
+			e.mu.Unlock()
+		}
+	}
 }
 
 // index is where a rule is, -1 if it is not. The caller holds the lock.
@@ -262,40 +272,36 @@ func (e *Engine) index(id string) int {
 	return slices.IndexFunc(e.rules, func(r Rule) bool { return r.ID == id })
 }
 
-// decide starts or stops what the rules want of one room, and writes down why.
-func (e *Engine) decide(r *room, now time.Time) (stop string) {
-	e.mu.Lock()
+// decide says what the rules want of one room to be started or stopped, and
+// writes down why. The caller holds the lock.
+func (e *Engine) decide(r *room, running func() map[string]Running, now time.Time) (do task) {
 	r.dirty = false
-	e.settle(r)
+	e.settle(r, running)
 	verdicts, winner := e.ask(r, now)
 	r.matched = slices.ContainsFunc(verdicts, func(v Verdict) bool { return v.Result != OtherRoom })
-	start := winner != nil && r.capture == "" && !now.Before(r.retry)
+	if winner != nil && r.capture == "" && !now.Before(r.retry) {
+		r.starting = true
+		rule := *winner
+		return func(ctx context.Context) { e.start(ctx, r, rule, now) }
+	}
 	if r.capture != "" && r.rule != "" {
 		if i := e.index(r.rule); i >= 0 && !e.rules[i].holds(now) {
-			stop, r.capture, r.rule = r.capture, "", ""
-			e.over[stop] = true
+			do = e.stop(r.capture)
+			r.capture, r.rule = "", ""
+			verdicts, _ = e.ask(r, now)
 		}
 	}
-	e.mu.Unlock()
-	if start {
-		stop = e.start(r, *winner, now)
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if start || stop != "" {
-		verdicts, _ = e.ask(r, now)
-	}
 	e.note(r, verdicts, now)
-	if len(r.users) == 0 && len(r.streams) == 0 && !r.dirty {
+	if len(r.users) == 0 && len(r.streams) == 0 {
 		delete(e.rooms, r.place)
 	}
-	return stop
+	return do
 }
 
 // settle learns what became of the room's capture. The caller holds the lock.
-func (e *Engine) settle(r *room) {
+func (e *Engine) settle(r *room, running func() map[string]Running) {
 	if r.capture == "" {
-		for id, c := range e.config.Running() {
+		for id, c := range running() {
 			if c.Rule != "" && (place{c.System, c.Server, c.RoomID}) == r.place && !e.over[id] {
 				r.capture, r.rule = id, c.Rule
 			}
@@ -321,32 +327,41 @@ func (e *Engine) putOff(r *room, now time.Time) {
 	r.tries++
 }
 
-// start starts the capture of a rule. If the rule was taken away while the
-// storages were asked, its capture is to be stopped.
-func (e *Engine) start(r *room, rule Rule, now time.Time) (stop string) {
+// start starts the capture of a rule, whereupon the room is looked at again. If
+// the rule was taken away while the storages were asked, its capture is stopped.
+func (e *Engine) start(ctx context.Context, r *room, rule Rule, now time.Time) {
 	id := fmt.Sprintf("%s-%s", rule.ID, now.UTC().Format("20060102T150405.000"))
 	id = strings.ReplaceAll(id, ".", "") + "-" + suffix(r.place)
 	err := e.config.Start(id, rule.spec(r.server, r.roomID))
+	if undo := e.started(r, rule, id, err); undo != nil {
+		undo(ctx)
+	}
+}
+
+// started notes how a start went.
+func (e *Engine) started(r *room, rule Rule, id string, err error) (undo task) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	r.starting, r.dirty = false, true
+	defer e.poke()
 	var wrong *capture.SpecError
 	switch i := e.index(rule.ID); {
 	case err == nil && (i < 0 || e.rules[i].Disabled):
-		e.over[id] = true
 		e.config.Log.Info("a rule that was taken away had started a capture", "rule", rule.ID, "room", r.roomID, "capture", id)
-		return id
+		return e.stop(id)
 	case err == nil:
 		r.capture, r.rule, r.tries, r.refused = id, rule.ID, 0, ""
 		e.config.Log.Info("a rule started a capture", "rule", rule.ID, "room", r.roomID, "capture", id)
+	case i >= 0 && e.rules[i].Version != rule.Version: // it was changed meanwhile: asked at once
 	case errors.As(err, &wrong): // until somebody changes the rule
-		r.refused, r.retry = err.Error(), now.AddDate(1, 0, 0)
+		r.refused, r.retry = err.Error(), time.Now().AddDate(1, 0, 0)
 		e.config.Log.Error("a rule cannot start its capture", "rule", rule.ID, "room", r.roomID, "err", err)
 	default:
 		r.refused = err.Error()
-		e.putOff(r, now)
-		e.config.Log.Warn("a rule could not start its capture", "rule", rule.ID, "room", r.roomID, "err", err, "again", r.retry.Sub(now))
+		e.putOff(r, time.Now())
+		e.config.Log.Warn("a rule could not start its capture", "rule", rule.ID, "room", r.roomID, "err", err, "again", time.Until(r.retry))
 	}
-	return ""
+	return nil
 }
 
 // people lists who is there, sorted.

@@ -2,7 +2,9 @@ package rules_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -102,6 +104,66 @@ func TestDeletedRuleStarts(t *testing.T) {
 			time.Sleep(time.Minute)
 			if c.now() != "" {
 				t.Errorf("after the rule was deleted %q is recorded", c.now())
+			}
+		})
+	})
+}
+
+// TestManyRoomsStart: rooms that begin while a storage is away do not wait for
+// one another.
+func TestManyRoomsStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &captures{all: map[string]*taken{}}
+		slow := func(id string, s capture.Spec) error {
+			time.Sleep(time.Second)
+			return c.start(id, s)
+		}
+		outside(t, c, slow, func(e *rules.Engine) {
+			if _, _, err := e.Put(rules.Rule{ID: "r", Terms: rules.Terms{Rooms: []string{"*"}}, Capture: aMix}, "test"); err != nil {
+				t.Fatal(err)
+			}
+			for i := range 50 {
+				e.Observe(rules.Activity{System: "mixdown", RoomID: fmt.Sprint("room-", i), UserID: "u", StreamID: "m", At: time.Now()})
+				time.Sleep(10 * time.Millisecond)
+			}
+			time.Sleep(1100 * time.Millisecond)
+			if n := len(strings.Fields(c.now())); n != 50 {
+				t.Errorf("%d of 50 rooms are recorded 1.1 s after the last began", n)
+			}
+			time.Sleep(time.Minute)
+			if n := c.started(); n != 50 {
+				t.Errorf("%d captures were started for 50 rooms", n)
+			}
+		})
+	})
+}
+
+// TestMendedRuleStarts: a rule that is mended while its capture is refused is
+// asked again at once.
+func TestMendedRuleStarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &captures{all: map[string]*taken{}}
+		start := func(id string, s capture.Spec) error {
+			time.Sleep(time.Second)
+			if s.Labels["works"] == "" {
+				return &capture.SpecError{Problems: []capture.Problem{{Field: "labels", Text: "works is missing"}}}
+			}
+			return c.start(id, s)
+		}
+		outside(t, c, start, func(e *rules.Engine) {
+			rule := rules.Rule{ID: "r", Terms: rules.Terms{Rooms: []string{"*"}}, Capture: aMix}
+			if _, _, err := e.Put(rule, "test"); err != nil {
+				t.Fatal(err)
+			}
+			e.Observe(rules.Activity{System: "mixdown", RoomID: "x", UserID: "u", StreamID: "m", At: time.Now()})
+			time.Sleep(500 * time.Millisecond)
+			rule.Capture.Labels = map[string]string{"works": "yes"}
+			if _, _, err := e.Put(rule, "test"); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * time.Second)
+			if c.now() != "x:r" {
+				t.Errorf("with the mended rule %q is recorded", c.now())
 			}
 		})
 	})
