@@ -87,7 +87,7 @@ func (s *server) whyNot(system, roomID string, at time.Time) string {
 			return "capture " + st.ID + " was " + describeState(st) + " and did not have the stream"
 		}
 	}
-	d, err := s.Rules.ExplainAt(system, roomID, at)
+	d, err := s.Rules.ExplainAt(rules.Place{System: system, RoomID: roomID}, at)
 	if err != nil {
 		return "nobody asked for it, and no rule decided about the room"
 	}

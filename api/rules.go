@@ -73,6 +73,7 @@ type ruleID struct {
 type explainInput struct {
 	Room   string    `query:"room" required:"true" minLength:"1" maxLength:"128"`
 	System string    `query:"system" default:"mixdown"`
+	Server string    `query:"server" doc:"Name of one of several servers of that system; without it the first that has the room."`
 	At     time.Time `query:"at" doc:"An instant in the past; without it, now."`
 }
 
@@ -113,10 +114,11 @@ func (s *server) deleteRule(_ context.Context, in *ruleID) (*struct{}, error) {
 }
 
 func (s *server) explain(_ context.Context, in *explainInput) (*explainOutput, error) {
+	room := rules.Place{System: in.System, Server: in.Server, RoomID: in.Room}
 	if in.At.IsZero() {
-		return &explainOutput{s.Rules.Explain(in.System, in.Room)}, nil
+		return &explainOutput{s.Rules.Explain(room)}, nil
 	}
-	d, err := s.Rules.ExplainAt(in.System, in.Room, in.At)
+	d, err := s.Rules.ExplainAt(room, in.At)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, newProblem(http.StatusNotFound, "no_decision", "%s", err)
 	}

@@ -68,15 +68,20 @@ type Engine struct {
 
 	mu    sync.Mutex
 	rules []Rule // as they are asked
-	rooms map[place]*room
+	rooms map[Place]*room
 	over  map[string]bool // captures that were asked to stop
 }
 
-type place struct{ system, server, roomID string }
+// Place is where a room is.
+type Place struct {
+	System string
+	Server string // as in [Activity]
+	RoomID string
+}
 
 // room is an open room.
 type room struct {
-	place
+	Place
 	since   time.Time
 	users   map[string]bool
 	streams map[string]string // user by stream
@@ -98,7 +103,7 @@ func New(config Config) (*Engine, error) {
 	if err := os.MkdirAll(config.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("rules: %w", err)
 	}
-	e := &Engine{config: config, wake: make(chan struct{}, 1), rooms: map[place]*room{}, over: map[string]bool{}}
+	e := &Engine{config: config, wake: make(chan struct{}, 1), rooms: map[Place]*room{}, over: map[string]bool{}}
 	if err := e.load(); err != nil {
 		return nil, err
 	}
@@ -137,20 +142,20 @@ func (e *Engine) hearLocked() {
 		return
 	}
 	for at, r := range e.rooms {
-		if slices.Contains(changed, at.roomID) {
+		if slices.Contains(changed, at.RoomID) {
 			r.dirty = true
 		}
 	}
 }
 
 func (e *Engine) noteLocked(a Activity) {
-	at := place{a.System, a.Server, a.RoomID}
+	at := Place{a.System, a.Server, a.RoomID}
 	r := e.rooms[at]
 	if r == nil {
 		if a.Gone {
 			return
 		}
-		r = &room{place: at, since: a.At, users: map[string]bool{}, streams: map[string]string{}, handled: map[string]bool{}}
+		r = &room{Place: at, since: a.At, users: map[string]bool{}, streams: map[string]string{}, handled: map[string]bool{}}
 		e.rooms[at] = r
 	}
 	switch {
@@ -224,7 +229,7 @@ func (e *Engine) look(all bool, now time.Time) (tasks []task) {
 			rooms = append(rooms, r)
 		}
 	}
-	slices.SortFunc(rooms, func(a, b *room) int { return strings.Compare(a.roomID, b.roomID) })
+	slices.SortFunc(rooms, func(a, b *room) int { return strings.Compare(a.RoomID, b.RoomID) })
 	running := sync.OnceValue(e.config.Running)
 	for _, r := range rooms {
 		if do := e.decide(r, running, now); do != nil {
@@ -293,7 +298,7 @@ func (e *Engine) decide(r *room, running func() map[string]Running, now time.Tim
 	}
 	e.note(r, verdicts, now)
 	if len(r.users) == 0 && len(r.streams) == 0 {
-		delete(e.rooms, r.place)
+		delete(e.rooms, r.Place)
 	}
 	return do
 }
@@ -302,7 +307,7 @@ func (e *Engine) decide(r *room, running func() map[string]Running, now time.Tim
 func (e *Engine) settle(r *room, running func() map[string]Running) {
 	if r.capture == "" {
 		for id, c := range running() {
-			if c.Rule != "" && (place{c.System, c.Server, c.RoomID}) == r.place && !e.over[id] {
+			if c.Rule != "" && (Place{c.System, c.Server, c.RoomID}) == r.Place && !e.over[id] {
 				r.capture, r.rule = id, c.Rule
 			}
 		}
@@ -331,8 +336,8 @@ func (e *Engine) putOff(r *room, now time.Time) {
 // the rule was taken away while the storages were asked, its capture is stopped.
 func (e *Engine) start(ctx context.Context, r *room, rule Rule, now time.Time) {
 	id := fmt.Sprintf("%s-%s", rule.ID, now.UTC().Format("20060102T150405.000"))
-	id = strings.ReplaceAll(id, ".", "") + "-" + suffix(r.place)
-	err := e.config.Start(id, rule.spec(r.server, r.roomID))
+	id = strings.ReplaceAll(id, ".", "") + "-" + suffix(r.Place)
+	err := e.config.Start(id, rule.spec(r.Server, r.RoomID))
 	if undo := e.started(r, rule, id, err); undo != nil {
 		undo(ctx)
 	}
@@ -347,19 +352,19 @@ func (e *Engine) started(r *room, rule Rule, id string, err error) (undo task) {
 	var wrong *capture.SpecError
 	switch i := e.index(rule.ID); {
 	case err == nil && (i < 0 || e.rules[i].Disabled):
-		e.config.Log.Info("a rule that was taken away had started a capture", "rule", rule.ID, "room", r.roomID, "capture", id)
+		e.config.Log.Info("a rule that was taken away had started a capture", "rule", rule.ID, "room", r.RoomID, "capture", id)
 		return e.stop(id)
 	case err == nil:
 		r.capture, r.rule, r.tries, r.refused = id, rule.ID, 0, ""
-		e.config.Log.Info("a rule started a capture", "rule", rule.ID, "room", r.roomID, "capture", id)
+		e.config.Log.Info("a rule started a capture", "rule", rule.ID, "room", r.RoomID, "capture", id)
 	case i >= 0 && e.rules[i].Version != rule.Version: // it was changed meanwhile: asked at once
 	case errors.As(err, &wrong): // until somebody changes the rule
 		r.refused, r.retry = err.Error(), time.Now().AddDate(1, 0, 0)
-		e.config.Log.Error("a rule cannot start its capture", "rule", rule.ID, "room", r.roomID, "err", err)
+		e.config.Log.Error("a rule cannot start its capture", "rule", rule.ID, "room", r.RoomID, "err", err)
 	default:
 		r.refused = err.Error()
 		e.putOff(r, time.Now())
-		e.config.Log.Warn("a rule could not start its capture", "rule", rule.ID, "room", r.roomID, "err", err, "again", time.Until(r.retry))
+		e.config.Log.Warn("a rule could not start its capture", "rule", rule.ID, "room", r.RoomID, "err", err, "again", time.Until(r.retry))
 	}
 	return nil
 }

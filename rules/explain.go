@@ -48,6 +48,7 @@ type Verdict struct {
 type Decision struct {
 	At       storage.Time `json:"at"`
 	System   string       `json:"system"`
+	Server   string       `json:"server,omitempty" doc:"Of several servers of that system."`
 	RoomID   string       `json:"roomID"`
 	Open     bool         `json:"open" doc:"Somebody is in the room."`
 	Users    []string     `json:"users"`
@@ -87,12 +88,12 @@ func (e *Engine) ask(r *room, now time.Time) (all []Verdict, winner *Rule) {
 // judge looks at one rule alone.
 func (rule *Rule) judge(r *room, now time.Time) (Result, string) {
 	switch {
-	case rule.System != r.system:
-		return OtherSystem, fmt.Sprintf("the room is of %s, the rule of %s", r.system, rule.System)
-	case r.server != "" && rule.Capture.Room.URL != "" && rule.Capture.Room.URL != r.server:
-		return OtherSystem, fmt.Sprintf("the room is of server %s, the rule of %s", r.server, rule.Capture.Room.URL)
-	case !matchesAny(rule.Rooms, r.roomID):
-		return OtherRoom, fmt.Sprintf("%q matches none of %s", r.roomID, strings.Join(rule.Rooms, ", "))
+	case rule.System != r.System:
+		return OtherSystem, fmt.Sprintf("the room is of %s, the rule of %s", r.System, rule.System)
+	case r.Server != "" && rule.Capture.Room.URL != "" && rule.Capture.Room.URL != r.Server:
+		return OtherSystem, fmt.Sprintf("the room is of server %s, the rule of %s", r.Server, rule.Capture.Room.URL)
+	case !matchesAny(rule.Rooms, r.RoomID):
+		return OtherRoom, fmt.Sprintf("%q matches none of %s", r.RoomID, strings.Join(rule.Rooms, ", "))
 	case rule.Disabled:
 		return Disabled, "the rule is disabled"
 	case r.handled[rule.ID]:
@@ -123,7 +124,7 @@ func (rule *Rule) zone() *time.Location {
 
 // decision is how the room stands. The caller holds the lock.
 func (r *room) decision(verdicts []Verdict, now time.Time) Decision {
-	d := Decision{At: storage.At(now), System: r.system, RoomID: r.roomID, Capture: r.capture, Verdicts: verdicts}
+	d := Decision{At: storage.At(now), System: r.System, Server: r.Server, RoomID: r.RoomID, Capture: r.capture, Verdicts: verdicts}
 	d.Users, d.Streams = r.people()
 	d.Open = len(d.Users)+len(d.Streams) > 0
 	if d.Users == nil {
@@ -158,25 +159,24 @@ func (e *Engine) note(r *room, verdicts []Verdict, now time.Time) {
 	e.decisions.add(d)
 }
 
-// Explain says what the rules make of a room now.
-func (e *Engine) Explain(system, roomID string) Decision {
+// Explain says what the rules make of a room now: without a server, of the one
+// that is open on the first of them.
+func (e *Engine) Explain(p Place) Decision {
 	now := time.Now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.hearLocked()
-	r := e.find(system, roomID)
+	r := e.find(p)
 	if r == nil {
-		r = &room{place: place{system, "", roomID}}
+		r = &room{Place: p}
 	}
 	verdicts, _ := e.ask(r, now)
 	return r.decision(verdicts, now)
 }
 
-// ExplainAt says what the rules made of a room at an instant in the past: the
-// last decision before it. fs.ErrNotExist is wrapped if none is known.
-func (e *Engine) ExplainAt(system, roomID string, at time.Time) (Decision, error) {
-	return e.decisions.at(place{system, "", roomID}, at)
-}
+// ExplainAt says what the rules made of a room at an instant in the past,
+// without a server on whichever. fs.ErrNotExist is wrapped if none is known.
+func (e *Engine) ExplainAt(p Place, at time.Time) (Decision, error) { return e.decisions.at(p, at) }
 
 const (
 	decisionsName = "decisions.jsonl"
@@ -253,7 +253,7 @@ func (d *decisions) close() {
 }
 
 // at finds the last decision about a room at or before an instant.
-func (d *decisions) at(p place, at time.Time) (found Decision, err error) {
+func (d *decisions) at(p Place, at time.Time) (found Decision, err error) {
 	d.mu.Lock()
 	err = d.flushLocked()
 	d.mu.Unlock()
@@ -264,7 +264,7 @@ func (d *decisions) at(p place, at time.Time) (found Decision, err error) {
 	name := filepath.Join(d.dir, decisionsName)
 	for _, file := range []string{name + ".old", name} {
 		err := eachDecision(file, func(v Decision) {
-			if v.System == p.system && v.RoomID == p.roomID && !v.At.After(at) {
+			if v.System == p.System && (p.Server == "" || v.Server == p.Server) && v.RoomID == p.RoomID && !v.At.After(at) {
 				found, ok = v, true
 			}
 		})
@@ -273,7 +273,7 @@ func (d *decisions) at(p place, at time.Time) (found Decision, err error) {
 		}
 	}
 	if !ok {
-		return found, fmt.Errorf("no decision about room %s at or before %s is on record: %w", p.roomID, storage.At(at), fs.ErrNotExist)
+		return found, fmt.Errorf("no decision about room %s at or before %s is on record: %w", p.RoomID, storage.At(at), fs.ErrNotExist)
 	}
 	return found, nil
 }
@@ -296,19 +296,22 @@ func eachDecision(file string, fn func(Decision)) error {
 }
 
 // suffix tells rooms apart in the ids of captures.
-func suffix(p place) string {
+func suffix(p Place) string {
 	h := fnv.New32a()
-	_, _ = h.Write([]byte(p.system + "\x00" + p.server + "\x00" + p.roomID)) // never fails
+	_, _ = h.Write([]byte(p.System + "\x00" + p.Server + "\x00" + p.RoomID)) // never fails
 	return fmt.Sprintf("%08x", h.Sum32())
 }
 
-// find is the open room of an id, on whichever server. The caller holds the
-// lock.
-func (e *Engine) find(system, roomID string) *room {
+// find is an open room, without a server the one on the first that has it. The
+// caller holds the lock.
+func (e *Engine) find(p Place) (found *room) {
+	if r := e.rooms[p]; r != nil || p.Server != "" {
+		return r
+	}
 	for at, r := range e.rooms {
-		if at.system == system && at.roomID == roomID {
-			return r
+		if at.System == p.System && at.RoomID == p.RoomID && (found == nil || at.Server < found.Server) {
+			found = r
 		}
 	}
-	return nil
+	return found
 }

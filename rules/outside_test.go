@@ -80,6 +80,13 @@ func TestTwoServers(t *testing.T) {
 		if n := b.captures.started(); n != 2 {
 			t.Errorf("%d of 2 rooms are recorded", n)
 		}
+		for _, server := range []string{"one", "two"} {
+			room := rules.Place{System: "livekit", Server: server, RoomID: "daily"}
+			past, err := b.ExplainAt(room, time.Now())
+			if now := b.Explain(room); err != nil || !strings.HasPrefix(now.Capture, server) || past.Capture != now.Capture || past.Server != server {
+				t.Errorf("on server %s: now %+v, on record %+v, %v", server, now, past, err)
+			}
+		}
 	})
 }
 

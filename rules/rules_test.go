@@ -185,15 +185,15 @@ func TestFirstStreamStartsOneCapture(t *testing.T) {
 		b.put("off", rules.Terms{Rooms: []string{"*"}, Priority: 99, Disabled: true})
 		b.user("team-a", "customer")
 		b.want("")
-		b.verdict(b.Explain("mixdown", "team-a"), "all", rules.NoStream)
-		b.verdict(b.Explain("mixdown", "team-a"), "team", rules.NoUser)
-		b.verdict(b.Explain("mixdown", "team-a"), "door", rules.OtherRoom)
-		b.verdict(b.Explain("mixdown", "team-a"), "off", rules.Disabled)
-		b.verdict(b.Explain("mixdown", "elsewhere"), "all", rules.NobodyThere)
+		b.verdict(b.Explain(rules.Place{System: "mixdown", RoomID: "team-a"}), "all", rules.NoStream)
+		b.verdict(b.Explain(rules.Place{System: "mixdown", RoomID: "team-a"}), "team", rules.NoUser)
+		b.verdict(b.Explain(rules.Place{System: "mixdown", RoomID: "team-a"}), "door", rules.OtherRoom)
+		b.verdict(b.Explain(rules.Place{System: "mixdown", RoomID: "team-a"}), "off", rules.Disabled)
+		b.verdict(b.Explain(rules.Place{System: "mixdown", RoomID: "elsewhere"}), "all", rules.NobodyThere)
 		b.stream("team-a", "agent-1")
 		b.want("team-a:team")
-		b.verdict(b.Explain("mixdown", "team-a"), "team", rules.Recorded)
-		b.verdict(b.Explain("mixdown", "team-a"), "all", rules.LowerPriority)
+		b.verdict(b.Explain(rules.Place{System: "mixdown", RoomID: "team-a"}), "team", rules.Recorded)
+		b.verdict(b.Explain(rules.Place{System: "mixdown", RoomID: "team-a"}), "all", rules.LowerPriority)
 		b.stream("team-a", "customer")
 		b.user("lobby", "guest")
 		time.Sleep(10 * time.Second)
@@ -216,20 +216,20 @@ func TestStoppedByHandStaysStopped(t *testing.T) {
 		b.put("all", rules.Terms{Rooms: []string{"*"}})
 		b.stream("r", "ann")
 		b.want("r:all")
-		first := b.Explain("mixdown", "r").Capture
+		first := b.Explain(rules.Place{System: "mixdown", RoomID: "r"}).Capture
 		time.Sleep(time.Hour)
 		b.captures.end(first, capture.Complete, "limits.maxSeconds reached")
 		b.Reconsider("r")
 		synctest.Wait()
 		b.want("r:all")
-		second := b.Explain("mixdown", "r").Capture
+		second := b.Explain(rules.Place{System: "mixdown", RoomID: "r"}).Capture
 		if first == second {
 			t.Errorf("capture %s goes on though it ended", first)
 		}
 		b.captures.end(second, capture.Complete, "stopped")
 		time.Sleep(time.Minute)
 		b.want("")
-		b.verdict(b.Explain("mixdown", "r"), "all", rules.StoppedByHand)
+		b.verdict(b.Explain(rules.Place{System: "mixdown", RoomID: "r"}), "all", rules.StoppedByHand)
 		at := time.Now()
 		time.Sleep(time.Second)
 		b.stream("r", "ann", true)
@@ -237,7 +237,7 @@ func TestStoppedByHandStaysStopped(t *testing.T) {
 		synctest.Wait()
 		b.stream("r", "ann")
 		b.want("r:all")
-		d, err := b.ExplainAt("mixdown", "r", at)
+		d, err := b.ExplainAt(rules.Place{System: "mixdown", RoomID: "r"}, at)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -254,7 +254,7 @@ func TestWindows(t *testing.T) {
 		}})
 		b.stream("r", "ann")
 		b.want("")
-		b.verdict(b.Explain("mixdown", "r"), "office", rules.OutsideTimes)
+		b.verdict(b.Explain(rules.Place{System: "mixdown", RoomID: "r"}), "office", rules.OutsideTimes)
 		running := func(utc string) {
 			at, err := time.Parse("2006-01-02 15:04", utc)
 			if err != nil {
@@ -274,9 +274,9 @@ func TestWindows(t *testing.T) {
 		b.want("r:office")
 		running("2000-01-03 17:00")
 		b.want("")
-		b.verdict(b.Explain("mixdown", "r"), "office", rules.OutsideTimes)
+		b.verdict(b.Explain(rules.Place{System: "mixdown", RoomID: "r"}), "office", rules.OutsideTimes)
 		at, _ := time.Parse("2006-01-02 15:04", "2000-01-03 12:00")
-		d, err := b.ExplainAt("mixdown", "r", at)
+		d, err := b.ExplainAt(rules.Place{System: "mixdown", RoomID: "r"}, at)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -296,7 +296,7 @@ func TestRefusedStartsAreTriedAgain(t *testing.T) {
 		if n := b.captures.started(); n < 8 || n > 20 {
 			t.Errorf("%d tries in five minutes", n)
 		}
-		b.verdict(b.Explain("mixdown", "r"), "all", rules.Refused)
+		b.verdict(b.Explain(rules.Place{System: "mixdown", RoomID: "r"}), "all", rules.Refused)
 		b.captures.refusing(nil)
 		time.Sleep(31 * time.Second)
 		b.want("r:all")
@@ -314,7 +314,7 @@ func TestRefusedStartsAreTriedAgain(t *testing.T) {
 		b.captures.refusing(nil)
 		b.put("all", rules.Terms{Rooms: []string{"*"}, Labels: map[string]string{"v": "2"}})
 		synctest.Wait()
-		if s, _ := b.captures.state(b.Explain("mixdown", "r2").Capture); s != capture.Recording {
+		if s, _ := b.captures.state(b.Explain(rules.Place{System: "mixdown", RoomID: "r2"}).Capture); s != capture.Recording {
 			t.Errorf("after the rule was mended: %q", s)
 		}
 	})
@@ -349,7 +349,7 @@ func TestRulesAreKept(t *testing.T) {
 	if err := open().Delete("a"); !errors.Is(err, rules.ErrNotFound) {
 		t.Errorf("delete what is gone: %v", err)
 	}
-	if _, err := open().ExplainAt("mixdown", "r", time.Now()); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := open().ExplainAt(rules.Place{System: "mixdown", RoomID: "r"}, time.Now()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("explain an unknown past: %v", err)
 	}
 	for name, bad := range map[string]rules.Rule{
@@ -413,7 +413,7 @@ func TestWhoTellsMayHoldLocks(t *testing.T) {
 		e.Reconsider(room)
 		c.mu.Unlock()
 		if i%100 == 0 {
-			e.Explain("mixdown", room)
+			e.Explain(rules.Place{System: "mixdown", RoomID: room})
 		}
 	}
 	cancel()
