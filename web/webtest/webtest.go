@@ -24,6 +24,9 @@ import (
 // tests are slow.
 const patience = 30 * time.Second
 
+// launches is how often a browser is started until it runs.
+const launches = 3
+
 // Option changes how [Browser] starts.
 type Option func(*settings)
 
@@ -56,17 +59,12 @@ func Browser(t testing.TB, microphoneWAV string, options ...Option) context.Cont
 	if s.once {
 		microphoneWAV = endInSilence(t, microphoneWAV)
 	}
-	allocator, stop := chromedp.NewExecAllocator(t.Context(), s.flags(path, microphoneWAV)...)
-	ctx, cancel := chromedp.NewContext(allocator)
+	ctx, end := launch(t, s.flags(path, microphoneWAV))
 	var tasks sync.WaitGroup
 	t.Cleanup(func() {
-		cancel()
-		stop()
+		end()
 		tasks.Wait()
 	})
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatalf("start %s: %v", path, err)
-	}
 	console := chromedp.Console(ctx)
 	tasks.Go(func() {
 		for m, err := range console {
@@ -80,6 +78,26 @@ func Browser(t testing.TB, microphoneWAV string, options ...Option) context.Cont
 		}
 	})
 	return ctx
+}
+
+// launch starts a browser and opens a tab. Chromium itself crashes now and then
+// as it starts, before it has seen a page; it is started again then.
+func launch(t testing.TB, flags []chromedp.ExecAllocatorOption) (tab context.Context, end func()) {
+	t.Helper()
+	for try := 1; ; try++ {
+		allocator, stop := chromedp.NewExecAllocator(t.Context(), flags...)
+		ctx, cancel := chromedp.NewContext(allocator)
+		err := chromedp.Do(ctx)
+		if err == nil {
+			return ctx, func() { cancel(); stop() }
+		}
+		cancel()
+		stop()
+		if try == launches {
+			t.Fatalf("start Chromium: %v", err)
+		}
+		t.Logf("start Chromium again: %v", err)
+	}
 }
 
 // flags are fixed so that the browser is quick, quiet and alone.
