@@ -37,8 +37,9 @@ export function Live({ failed, ok }: Props) {
 
   const act = async (work: () => Promise<Response>) => {
     try {
+      const { mark } = store.current!;
       const answer = await work();
-      if (answer.status !== 204) store.current!.put((await answer.json()) as Capture);
+      if (answer.status !== 204) await store.current!.answered((await answer.json()) as Capture, mark);
       ok();
     } catch (e) {
       failed(e);

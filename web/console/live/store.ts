@@ -17,6 +17,8 @@ export class Store {
   /** The stream of events stands. */
   connected = true;
   #all = new Map<string, Capture>();
+  #news = 0; // events told of captures so far
+  #lastTold = new Map<string, number>(); // the last of them, by capture
   #owed = new Set<string>(); // captures to be looked at as a whole
   #ends: (() => void)[] = [];
   #timers = new Map<string, ReturnType<typeof setTimeout>>();
@@ -63,7 +65,24 @@ export class Store {
     for (const timer of this.#timers.values()) clearTimeout(timer);
   }
 
-  /** What a call answered is newer than what was told. */
+  /** To be taken before a call, for [answered]. */
+  get mark(): number {
+    return this.#news;
+  }
+
+  /** What a call answered; if an event overtook the answer, what the capture is now. */
+  async answered(c: Capture, mark: number): Promise<void> {
+    while (this.#newer(c.id, mark)) {
+      mark = this.#news;
+      c = await get<Capture>(`/v1/captures/${encodeURIComponent(c.id)}`);
+    }
+    this.put(c);
+  }
+
+  #newer(id: string, mark: number): boolean {
+    return (this.#lastTold.get(id) ?? 0) > mark;
+  }
+
   put(c: Capture): void {
     if (ended(c.state)) this.#all.delete(c.id);
     else this.#all.set(c.id, c);
@@ -87,16 +106,17 @@ export class Store {
   async #look(): Promise<void> {
     try {
       const all: Capture[] = [];
+      const mark = this.#news;
       for (let cursor = ''; ;) {
         const page = await get<{ captures: Capture[]; nextCursor?: string }>(`/v1/captures?running=true&limit=200${cursor}`);
         all.push(...page.captures);
         if (!page.nextCursor) break;
         cursor = `&cursor=${encodeURIComponent(page.nextCursor)}`;
       }
-      this.#all.clear();
-      this.captures = [];
+      for (const id of [...this.#all.keys()]) if (!this.#newer(id, mark)) this.#all.delete(id);
+      this.captures = [...this.#all.values()];
       this.#changed();
-      for (const c of all) this.put(c);
+      for (const c of all) if (!this.#newer(c.id, mark)) this.put(c);
     } catch (e) {
       if (!this.#over) this.failed(e);
     }
@@ -116,6 +136,7 @@ export class Store {
       this.#owed.add(data.capture);
       this.#soon('whole', WHOLE_EVERY, () => this.#payOff());
     } else if (data.data?.capture) {
+      this.#lastTold.set(data.data.capture.id, ++this.#news);
       this.put(data.data.capture);
     }
   }
@@ -133,6 +154,9 @@ export class Store {
   async #payOff(): Promise<void> {
     const ids = [...this.#owed];
     this.#owed.clear();
-    for (const id of ids) this.put(await get<Capture>(`/v1/captures/${encodeURIComponent(id)}`));
+    for (const id of ids) {
+      const { mark } = this;
+      await this.answered(await get<Capture>(`/v1/captures/${encodeURIComponent(id)}`), mark);
+    }
   }
 }
