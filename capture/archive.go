@@ -30,6 +30,7 @@ type archive struct {
 	tell    func(n int, s storage.Segment) // that segment n is sealed
 	log     *os.File
 	end     int64            // of the log; what lies behind was not written whole
+	torn    bool             // something lies behind
 	sealed  storage.Manifest // its Segments and their chain
 	waiting []waiting        // sealed, but the uploader could not be given them yet
 	open    map[openSegment]*segmentFile
@@ -155,6 +156,7 @@ func (a *archive) republish(p, sum string, buckets []string) error {
 	if err != nil {
 		return err
 	}
+	defer f.Close() // if it is not published now it can be opened again
 	sealed, err := f.Seal()
 	if err != nil {
 		return err
@@ -201,11 +203,19 @@ func (a *archive) write(l archiveLine) error {
 		return err
 	}
 	line = append(line, '\n')
+	if a.torn { // a shorter line would leave the end of the one that failed
+		if err := a.log.Truncate(a.end); err != nil {
+			return fmt.Errorf("write the list of segments: %w", err)
+		}
+		a.torn = false
+	}
 	if _, err = a.log.WriteAt(line, a.end); err == nil {
 		err = a.log.Sync()
 	}
 	if err != nil {
-		return fmt.Errorf("write the list of segments: %w", errors.Join(err, a.log.Truncate(a.end)))
+		cut := a.log.Truncate(a.end)
+		a.torn = cut != nil
+		return fmt.Errorf("write the list of segments: %w", errors.Join(err, cut))
 	}
 	a.end += int64(len(line))
 	return nil
@@ -301,7 +311,15 @@ func (a *archive) abandon() {
 	clear(a.open)
 }
 
-func (a *archive) close() error { return a.log.Close() }
+// close lets go of all files. Those that wait to be published are in the log:
+// whoever opens it next publishes them.
+func (a *archive) close() error {
+	for _, w := range a.waiting {
+		_ = w.file.Close()
+	}
+	a.waiting = nil
+	return a.log.Close()
+}
 
 // outputStore is the encoder.Store of one output.
 type outputStore struct {

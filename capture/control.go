@@ -245,5 +245,5 @@ func (c *Capture) restoreSettings() {
 		return
 	}
 	c.settings.Store(&con.Settings)
-	c.inbox.control(func() time.Duration { return at }, *con, nil)
+	c.inbox.control(func() time.Duration { return min(at, c.clock.now()) }, *con, nil)
 }

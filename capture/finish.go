@@ -54,6 +54,9 @@ func (c *Capture) finish(ctx context.Context, cause error) error {
 	if err := c.persist(ctx, finishTries, c.tellChanges); err != nil {
 		return err // the next start ends it again, from the journal
 	}
+	if err := c.tidy(); err != nil {
+		c.log.Warn("an unfinished file of the sealed recording is left in the spool", "err", err)
+	}
 	return errors.Join(c.journal.Remove(), c.forget())
 }
 
@@ -67,6 +70,20 @@ func (c *Capture) release() {
 	c.timeline = nil
 	c.inbox.release()
 	c.keeper.due.release()
+}
+
+// tidy removes what earlier timelines began and nobody finished: what the
+// sealed recording has is in its manifest, and its audio may have to be erased.
+func (c *Capture) tidy() error {
+	left, err := c.env.Spool.Leftovers(c.Base() + "/")
+	for _, key := range left {
+		part, perr := c.env.Spool.OpenPart(key)
+		if perr == nil {
+			perr = part.Abort()
+		}
+		err = errors.Join(err, perr)
+	}
+	return err
 }
 
 // persist writes what the disk may not take at once, and tries again so often

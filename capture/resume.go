@@ -50,7 +50,10 @@ func newCapture(env *Config, id string, spec Spec, keep *storage.Retention, reci
 	if _, err := os.Stat(filepath.Join(dir, savedName)); !errors.Is(err, fs.ErrNotExist) {
 		return nil, errors.Join(fmt.Errorf("the files of an earlier capture of this name are in %s and cannot be read: mend or remove them, or choose another id", dir), err)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := setAside(dir); err != nil {
+		return nil, err
+	}
+	if err := storage.MakeFolder(dir); err != nil {
 		return nil, err
 	}
 	c := assemble(env, saved{ID: id, Spec: spec, Start: time.Now().UTC().Round(time.Millisecond), State: Waiting, Retention: keep, To: recipients})
@@ -69,6 +72,25 @@ func newCapture(env *Config, id string, spec Spec, keep *storage.Retention, reci
 	}
 	c.tellSaved()
 	return c, nil
+}
+
+// setAside renames the folder of a start that was cut short before its first
+// file, or of a capture whose first file somebody took away: another capture
+// must not go on in it, and what is in it is not ours to remove.
+func setAside(dir string) error {
+	for n := 1; ; n++ {
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		aside := fmt.Sprintf("%s.cut-%d", dir, n)
+		if _, err := os.Stat(aside); !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := os.Rename(dir, aside); err != nil {
+			return fmt.Errorf("set %s aside, which has no %s: %w", dir, savedName, err)
+		}
+		return nil
+	}
 }
 
 // discard takes away what is left of a start that failed: it must not begin by

@@ -40,7 +40,7 @@ func (l ioLock) Unlock() { <-l }
 
 // openDisk opens the folder dir and makes it if it is not there.
 func openDisk(dir string, fault Fault) (*disk, error) {
-	if err := makeFolder(filepath.Clean(dir)); err != nil {
+	if err := MakeFolder(filepath.Clean(dir)); err != nil {
 		return nil, err
 	}
 	root, err := os.OpenRoot(dir)
@@ -50,8 +50,8 @@ func openDisk(dir string, fault Fault) (*disk, error) {
 	return &disk{root: root, fault: fault, mu: make(ioLock, 1), known: make(map[string]bool)}, nil
 }
 
-// makeFolder makes dir and what is missing above it, durably.
-func makeFolder(dir string) error {
+// MakeFolder makes dir and what is missing above it, durably.
+func MakeFolder(dir string) error {
 	parents := []string{filepath.Dir(dir)}
 	for {
 		top := parents[len(parents)-1]

@@ -1,0 +1,150 @@
+package capture_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mixdown/capture"
+)
+
+// TestChangeAfterShutdown: a change of a capture that a shutdown has ended
+// already counts for the next life, at its time, and keeps nothing from being
+// recorded there.
+func TestChangeAfterShutdown(t *testing.T) {
+	ann := newVoice(t, "a-mic", 400)
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage()
+		s.enter("a-mic", "ann", 1)
+		h := open(t, t.TempDir(), s)
+		c := h.start("c1")
+		synctest.Wait()
+		ann.speak(s, 3*time.Second)
+		h.stop()
+		if err := c.Pause(capture.PauseRequest{Mode: capture.PauseSilence}, "op"); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Resume(capture.Scope{}, "op", ""); err != nil {
+			t.Fatal(err)
+		}
+		h = open(t, h.data, s)
+		synctest.Wait()
+		ann.speak(s, 20*time.Second)
+		h = open(t, h.kill(), s)
+		c, err := h.captures.Get("c1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		frames, start := h.listen(h.recording("c1"), "mix-wav")
+		near(t, "the mix", heard(frames, start, 400), [][2]int64{{0, 23000}}, 1000)
+	})
+}
+
+// TestPublishFailsAtRestart: a disk that is full while a recording is opened
+// again holds it up only as long as it is full.
+func TestPublishFailsAtRestart(t *testing.T) {
+	ann := newVoice(t, "a-mic", 400)
+	synctest.Test(t, func(t *testing.T) {
+		var failing atomic.Bool
+		failing.Store(true)
+		full := func(c *capture.Config) {
+			c.Fault = func(op, name string, p []byte) (int, error) {
+				if failing.Load() && op == "rename" && strings.HasPrefix(name, "out/") {
+					return 0, syscall.ENOSPC
+				}
+				return len(p), nil
+			}
+		}
+		s := newStage()
+		s.enter("a-mic", "ann", 1)
+		h := open(t, t.TempDir(), s, full)
+		h.start("c1")
+		ann.speak(s, 20*time.Second)
+		data := h.image()
+		h.stop()
+		h = open(t, data, s, full)
+		time.Sleep(time.Minute)
+		failing.Store(false)
+		time.Sleep(time.Minute)
+		c, err := h.captures.Get("c1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st := c.Status(); st.Trouble != "" || st.State != capture.Recording {
+			t.Errorf("a minute after the disk has room again: %s, %q", st.State, st.Trouble)
+		}
+	})
+}
+
+// TestCutStart: a capture does not go on in the folder of a start that was cut
+// short, nor removes it.
+func TestCutStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage()
+		h := open(t, t.TempDir(), s)
+		h.start("c1") // mix wav and streams ogg
+		data := h.kill()
+		if err := os.Remove(filepath.Join(data, "captures", "c1", "capture.json")); err != nil {
+			t.Fatal(err)
+		}
+		h = open(t, data, s)
+		c := h.start("c1", func(s *capture.Spec) {
+			s.Record = []capture.RecordSpec{{What: "mix", Format: "flac", SegmentSeconds: 10}}
+		})
+		time.Sleep(12 * time.Second)
+		if err := c.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range h.recording("c1").Outputs {
+			if o.ID != "mix-flac" {
+				t.Errorf("asked for mix-flac, recorded %s", o.ID)
+			}
+		}
+		if _, err := os.Stat(filepath.Join(data, "captures", "c1.cut-1", "journal")); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestUnfinishedFilesGo: what a life before the last began and nobody wrote
+// again is gone from the spool when the recording is sealed.
+func TestUnfinishedFilesGo(t *testing.T) {
+	ann := newVoice(t, "a-mic", 400)
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage()
+		s.enter("a-mic", "ann", 1)
+		h := open(t, t.TempDir(), s)
+		h.start("c1")
+		ann.speak(s, 9*time.Second)
+		data := h.kill()
+		parts, err := filepath.Glob(filepath.Join(data, "spool", "open", "r", "c1", "mix*", "*.part"))
+		if err != nil || len(parts) == 0 {
+			t.Fatalf("parts %q, %v", parts, err)
+		}
+		part := filepath.Join(filepath.Dir(parts[0]), "000009-20000101T000000.000Z.wav.part")
+		if err := os.WriteFile(part, []byte("RIFF"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		h = open(t, data, s)
+		c, err := h.captures.Get("c1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ann.speak(s, 5*time.Second)
+		if err := c.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(part); err == nil {
+			t.Error("an unfinished file is left")
+		}
+		h.recording("c1")
+	})
+}
