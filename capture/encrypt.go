@@ -1,7 +1,6 @@
 package capture
 
 import (
-	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -213,18 +212,16 @@ func (a *archive) final(s *segmentFile, o storage.Output) (*storage.File, error)
 	return f, scratch.Close()
 }
 
-// document is the name and the content of the event log as they are stored.
-func (a *archive) document(name string, plain []byte) (string, []byte, error) {
+// document is the name of the event log as it is stored and what writes it.
+func (a *archive) document(name string, plain io.Reader) (string, func(io.Writer) error, error) {
 	if !a.encryption.on() {
-		return name, plain, nil
+		return name, func(w io.Writer) error {
+			_, err := io.Copy(w, plain)
+			return err
+		}, nil
 	}
 	public, err := a.key(eventsKey)
-	if err != nil {
-		return "", nil, err
-	}
-	var b bytes.Buffer
-	err = crypt.Encrypt(&b, bytes.NewReader(plain), public)
-	return name + storage.EncryptedExt, b.Bytes(), err
+	return name + storage.EncryptedExt, func(w io.Writer) error { return crypt.Encrypt(w, plain, public) }, err
 }
 
 // randomFile is what an event log needs of a file.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"time"
 
 	"mixdown/joiner"
@@ -116,16 +117,9 @@ func (e *eventLog) truncate(size int64) error {
 	return nil
 }
 
-// bytes is the whole log.
-func (e *eventLog) bytes() ([]byte, error) {
-	if err := e.flush(); err != nil {
-		return nil, err
-	}
-	b := make([]byte, e.size)
-	if _, err := e.file.ReadAt(b, 0); err != nil && e.size > 0 {
-		return nil, fmt.Errorf("read events.jsonl: %w", err)
-	}
-	return b, nil
+// reader reads the whole log, which may be larger than memory.
+func (e *eventLog) reader() (io.Reader, error) {
+	return io.NewSectionReader(e.file, 0, e.size), e.flush()
 }
 
 func (e *eventLog) close() error { return e.file.Close() }

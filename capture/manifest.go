@@ -119,22 +119,14 @@ func (c *Capture) seal(state State) error {
 	if len(buckets) == 0 {
 		return nil
 	}
-	events, err := c.timeline.events.bytes()
+	name, sealed, err := c.sealEvents(buckets)
 	if err != nil {
 		return err
-	}
-	name, stored, err := c.timeline.archive.document(storage.EventsName, events)
-	if err != nil {
-		return err
-	}
-	sealed, err := c.env.Spool.Put(path.Join(c.Base(), name), stored, buckets)
-	if err != nil {
-		return fmt.Errorf("store %s: %w", name, err)
 	}
 	m := c.manifest()
 	m.State = string(state)
 	m.AppendFile(name, sealed)
-	if err := c.sealOverview(m, events, buckets); err != nil {
+	if err := c.sealOverview(m, buckets); err != nil {
 		return err
 	}
 	manifest, signature, err := storage.Seal(m, c.env.Key)
@@ -152,6 +144,23 @@ func (c *Capture) seal(state State) error {
 		return fmt.Errorf("store the signature: %w", err)
 	}
 	return nil
+}
+
+// sealEvents stores the event log and says under which name.
+func (c *Capture) sealEvents(buckets []string) (name string, sealed storage.Sealed, err error) {
+	events, err := c.timeline.events.reader()
+	if err != nil {
+		return "", storage.Sealed{}, err
+	}
+	name, write, err := c.timeline.archive.document(storage.EventsName, events)
+	if err != nil {
+		return "", storage.Sealed{}, err
+	}
+	sealed, err = c.env.Spool.PutFrom(path.Join(c.Base(), name), write, buckets)
+	if err != nil {
+		return "", storage.Sealed{}, fmt.Errorf("store %s: %w", name, err)
+	}
+	return name, sealed, nil
 }
 
 // storedStreams lists the streams with their stays.

@@ -2,7 +2,6 @@ package capture
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -142,11 +141,12 @@ func (r *remix) open() error {
 // streams that came number the stays: some never sent anything, and were solo
 // all the same.
 func (r *remix) openEvents() error {
-	raw, err := r.read(storage.EventsName)
+	events, _, err := r.browser.Open(r.ctx, path.Join(r.prefix, storage.EventsName))
 	if err != nil {
 		return fmt.Errorf("events: %w", err)
 	}
-	lines := bufio.NewScanner(bytes.NewReader(raw))
+	defer events.Close()
+	lines := bufio.NewScanner(events)
 	lines.Buffer(nil, 1<<20)
 	for n := 1; lines.Scan(); n++ {
 		if err := r.line(lines.Bytes()); err != nil {

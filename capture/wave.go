@@ -1,7 +1,6 @@
 package capture
 
 import (
-	"bytes"
 	"fmt"
 	"path"
 	"time"
@@ -56,11 +55,15 @@ func (t *timeline) time() time.Duration { return time.Duration(t.frame) * pcm.Fr
 
 // sealOverview stores what the recording looks like, so that no player has to
 // read all of it to show it. The manifest m is what is sealed with it.
-func (c *Capture) sealOverview(m *storage.Manifest, events []byte, buckets []string) error {
+func (c *Capture) sealOverview(m *storage.Manifest, buckets []string) error {
 	if m.Encryption != nil {
 		return nil
 	}
-	o, err := overview.Digest(m, bytes.NewReader(events))
+	events, err := c.timeline.events.reader()
+	if err != nil {
+		return err
+	}
+	o, err := overview.Digest(m, events)
 	if err != nil {
 		return err
 	}

@@ -107,28 +107,12 @@ func (s *Spool) spread(from string, sealed Sealed, buckets []string) error {
 
 // copyTo serves file systems without hard links.
 func (s *Spool) copyTo(from, to string) error {
-	src, err := s.disk.open(from, os.O_RDONLY)
+	draft, _, err := s.draft(func(w io.Writer) error { return s.read(w, from) })
 	if err != nil {
 		return err
 	}
-	defer src.Close()
-	info, err := src.Stat()
-	if err != nil {
-		return err
-	}
-	tmp, h, err := s.createTmp()
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(io.NewOffsetWriter(h, 0), io.NewSectionReader(src, 0, info.Size()))
-	if err == nil {
-		err = h.Sync()
-	}
-	if err = errors.Join(err, h.Close()); err == nil {
-		err = s.disk.rename(tmp, to)
-	}
-	if err != nil {
-		return errors.Join(err, s.disk.remove(tmp))
+	if err := s.disk.rename(draft, to); err != nil {
+		return errors.Join(err, s.disk.remove(draft))
 	}
 	return nil
 }

@@ -206,56 +206,6 @@ func (s *Spool) Leftovers(prefix string) ([]string, error) {
 	return keys, nil
 }
 
-// Put queues a small object that may be replaced: manifest.json and the like.
-// It is durable when Put returns; the last version wins, also over one that
-// is being uploaded. Several buckets are served one after the other.
-func (s *Spool) Put(key string, data []byte, buckets []string) (Sealed, error) {
-	sealed := Sealed{Key: key, Size: int64(len(data)), SHA256: sha256.Sum256(data)}
-	buckets, err := checkTarget(key, buckets)
-	if err != nil {
-		return Sealed{}, fmt.Errorf("put in spool: %w", err)
-	}
-	for _, b := range buckets {
-		if err := s.put(path.Join(replaceDir, b, key), data); err != nil {
-			return Sealed{}, fmt.Errorf("put %s in spool: %w", key, err)
-		}
-	}
-	return sealed, nil
-}
-
-func (s *Spool) put(name string, data []byte) error {
-	tmp, h, err := s.createTmp()
-	if err != nil {
-		return err
-	}
-	_, err = h.WriteAt(data, 0)
-	if err == nil {
-		err = h.Sync()
-	}
-	if err = errors.Join(err, h.Close()); err != nil {
-		return errors.Join(err, s.disk.remove(tmp))
-	}
-	return s.disk.within(path.Dir(name), func() error {
-		if err := s.disk.rename(tmp, name); err != nil {
-			return errors.Join(err, s.disk.remove(tmp))
-		}
-		if err := s.disk.syncDir(path.Dir(name)); err != nil {
-			return err
-		}
-		return s.enqueue(name)
-	})
-}
-
-// createTmp opens a new file in tmp/.
-func (s *Spool) createTmp() (name string, h *handle, err error) {
-	s.mu.Lock()
-	s.tmp++
-	name = path.Join(tmpDir, strconv.FormatUint(s.tmp, 10))
-	s.mu.Unlock()
-	h, err = s.disk.create(name)
-	return name, h, err
-}
-
 // checkTarget checks a key and the buckets for it, and sorts those.
 func checkTarget(key string, buckets []string) ([]string, error) {
 	if err := checkKey(key); err != nil {
@@ -295,12 +245,12 @@ func (s *Spool) Pending(bucket, prefix string) (files int, bytes int64) {
 // one that has it open.
 func Spooled(dir, base string) (waiting []string, err error) {
 	for _, pattern := range []string{"*", "*/*"} { // open, sealed, …; out/<bucket>, replace/<bucket>, …
-		folders, err := filepath.Glob(filepath.Join(dir, pattern, filepath.FromSlash(base)))
+		folders, err := fs.Glob(os.DirFS(dir), path.Join(pattern, base)) // base has no character of a pattern: KeyName
 		if err != nil {
 			return nil, err
 		}
 		for _, folder := range folders {
-			err := filepath.WalkDir(folder, func(name string, d fs.DirEntry, err error) error {
+			err := filepath.WalkDir(filepath.Join(dir, filepath.FromSlash(folder)), func(name string, d fs.DirEntry, err error) error {
 				if err == nil && !d.IsDir() {
 					waiting = append(waiting, name)
 				}
