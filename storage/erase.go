@@ -47,9 +47,10 @@ type Erasure struct {
 	Reason   string
 
 	// Remix makes the mixes anew from what is left when the keys in gone are,
-	// stores them and adds them to the amendment. Nil leaves the recording
+	// stores their files by put, which takes them by their name in the
+	// recording, and adds them to the amendment. Nil leaves the recording
 	// without a mix, until somebody who can read it repeats the erasure.
-	Remix func(r *SealedRecording, gone []KeyFile, a *Amendment) error
+	Remix func(r *SealedRecording, gone []KeyFile, a *Amendment, put func(name string, data []byte) error) error
 	// Guard runs what cannot be undone, unless it must not be done now: a remix
 	// may have taken long. Nil runs it.
 	Guard func(destroy func() error) error
@@ -57,7 +58,7 @@ type Erasure struct {
 
 // Run erases. What was done before is completed, so that after an error it can
 // be repeated; the amendment is written before the first key goes.
-func (e Erasure) Run(ctx context.Context) (*SealedRecording, error) {
+func (e Erasure) Run(ctx context.Context) (r *SealedRecording, err error) {
 	r, places, err := e.read(ctx)
 	if err != nil {
 		return nil, err
@@ -68,18 +69,55 @@ func (e Erasure) Run(ctx context.Context) (*SealedRecording, error) {
 	}
 	a := r.Next(At(time.Now()), e.By, e.Reason)
 	a.Erased = gone
+	var stored []string
+	amended := false
+	defer func() {
+		if !amended { // nothing names these files: with them the recording would be broken
+			err = errors.Join(err, e.remove(context.WithoutCancel(ctx), places, stored))
+		}
+	}()
 	if e.Remix != nil && !r.mixedWithout(gone) {
-		if err := e.Remix(r, gone, &a); err != nil {
+		err := e.Remix(r, gone, &a, func(name string, data []byte) error {
+			stored = append(stored, name)
+			return e.put(ctx, places, name, data)
+		})
+		if err != nil {
 			return nil, fmt.Errorf("mix recording %s again: %w", r.Manifest.ID, err)
 		}
 	}
-	destroy := func() error { return e.finish(ctx, r, places, a) }
+	destroy := func() error {
+		amended = true
+		return e.finish(ctx, r, places, a)
+	}
 	if e.Guard != nil {
 		err = e.Guard(destroy)
 	} else {
 		err = destroy()
 	}
 	return r, err
+}
+
+// put stores a file of the recording wherever the recording is.
+func (e Erasure) put(ctx context.Context, places []string, name string, data []byte) error {
+	for _, p := range places {
+		if err := PutBytes(ctx, e.Places[p], e.Base+"/"+name, data); err != nil {
+			return fmt.Errorf("storage %s: %w", p, err)
+		}
+	}
+	return nil
+}
+
+// remove takes away what put stored.
+func (e Erasure) remove(ctx context.Context, places, stored []string) error {
+	var errs []error
+	for _, p := range places {
+		for _, name := range stored {
+			if err := e.Places[p].Delete(ctx, e.Base+"/"+name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				errs = append(errs, fmt.Errorf("storage %s: a file of the mix that was made anew is left: erase again: %w", p, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // finish writes the amendment wherever the recording is, then destroys the keys.

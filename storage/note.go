@@ -11,7 +11,7 @@ import (
 // manifest.json.sig: what is said about recordings elsewhere than in a
 // manifest, as a certificate of disposal or the head of a log.
 func (k *Key) Sign(text string) ([]byte, error) {
-	b, err := note.Sign(&note.Note{Text: text}, k.signer)
+	b, err := note.Sign(&note.Note{Text: text}, k.current())
 	if err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -17,8 +18,9 @@ type VerifyOptions struct {
 	// PublicKeys are verifier keys as [ParsePublicKeys] reads them. Without
 	// any, the signature is only compared with what it signs.
 	PublicKeys []string
-	// Bucket is the configured name of the bucket that is read. Segments of
-	// outputs that are not kept there are not expected; with "" all are.
+	// Bucket is the configured name of the bucket that is read. Of outputs that
+	// are not kept there no segment is expected, unless another one is there;
+	// all are with "", or with a name of which the recording knows nothing.
 	Bucket string
 	// Head is a head of the chain that is known from elsewhere, as from a
 	// segment.sealed event: the chain must have had it, so that what was cut
@@ -85,6 +87,7 @@ func Verify(ctx context.Context, b Browser, prefix string, o VerifyOptions) (Rep
 		prefix: strings.Trim(prefix, "/"),
 		report: Report{Problems: []Problem{}},
 		files:  make(map[string]Object),
+		here:   make(map[string]bool),
 	}
 	err := v.run()
 	v.report.Intact = err == nil && len(v.report.Problems) == 0
@@ -99,8 +102,11 @@ type verification struct {
 	report  Report
 	files   map[string]Object // what is there, by path; checked ones are taken out
 	open    []error           // what could not be checked
+	here    map[string]bool   // outputs of which a segment is there
 
-	unopened int // encrypted segments that no key was there for
+	unopened int    // encrypted segments that no key was there for
+	late     int    // segments of a running recording that are not there yet
+	first    string // of those
 }
 
 func (v *verification) run() error {
@@ -143,7 +149,15 @@ func (v *verification) run() error {
 	m = r.Manifest
 	v.structure(m)
 	for _, s := range m.Segments {
+		if _, there := v.files[s.Path]; there {
+			v.here[s.Output] = true
+		}
+	}
+	for _, s := range m.Segments {
 		v.segment(m, s)
+	}
+	if v.late > 0 {
+		v.note("it is still being recorded, and %d segments are not there yet, the first of them %s", v.late, v.first)
 	}
 	for _, d := range m.Files {
 		v.file(Problem{Segment: d.Path}, d.Bytes, d.SHA256, nil)
@@ -191,9 +205,12 @@ func (v *verification) signature(m *Manifest, raw []byte) {
 	delete(v.files, SignatureName)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && m.Sealed == nil:
-		v.note("not sealed: checked as far as the manifest goes")
+		v.note("not sealed: checked as far as the manifest goes, for which nobody vouches")
 		if m.State == "complete" {
 			v.found(ManifestName, "the recording is complete but not sealed")
+		}
+		if m.Rebuilt == nil { // which is from what was found
+			v.unsealed(running(m))
 		}
 		return
 	case errors.Is(err, fs.ErrNotExist) && m.Sealed.KeyID == "" && len(v.options.PublicKeys) == 0:
@@ -233,19 +250,60 @@ func (v *verification) signature(m *Manifest, raw []byte) {
 	}
 }
 
+// unsealed looks for files that only a sealed recording has: without its seal
+// it was changed. An overview comes a moment before the seal.
+func (v *verification) unsealed(running bool) {
+	for _, name := range slices.Sorted(maps.Keys(v.files)) {
+		early := name == OverviewName
+		if name == TimeStampName || strings.HasPrefix(name, amendmentsDir+"/") || early && !running {
+			v.found(ManifestName, fmt.Sprintf("is not sealed, though %s is there, which only a sealed recording has: the seal was taken away", name))
+			return
+		}
+	}
+}
+
 // segment checks one audio file.
 func (v *verification) segment(m *Manifest, s Segment) {
 	p := problemOf(m, s)
-	i := slices.IndexFunc(m.Outputs, func(o Output) bool { return o.ID == s.Output })
-	if _, there := v.files[s.Path]; !there && v.options.Bucket != "" && i >= 0 && !slices.Contains(m.Outputs[i].Storage, v.options.Bucket) {
-		if s.Index == 1 && !slices.Contains(m.Outputs[i].Backup, v.options.Bucket) {
-			v.note("output %s is kept in %s, not in %s", s.Output, strings.Join(m.Outputs[i].Storage, ", "), v.options.Bucket)
+	if _, there := v.files[s.Path]; !there {
+		if !v.expected(m, s) {
+			return
 		}
-		return
+		if running(m) { // the manifest may overtake what it names
+			if v.late == 0 {
+				v.first = s.Path
+			}
+			v.late++
+			return
+		}
 	}
 	if v.file(p, s.Bytes, s.SHA256, &s.Samples) {
 		v.report.Segments++
 	}
+}
+
+// running says that by its manifest a recording goes on.
+func running(m *Manifest) bool {
+	return m.Sealed == nil && m.End == nil && m.State != "interrupted"
+}
+
+// expected says whether a segment that is not there should be.
+func (v *verification) expected(m *Manifest, s Segment) bool {
+	bucket := v.options.Bucket
+	i := slices.IndexFunc(m.Outputs, func(o Output) bool { return o.ID == s.Output })
+	known := func(o Output) bool { return slices.Contains(o.Storage, bucket) || slices.Contains(o.Backup, bucket) }
+	switch {
+	case bucket == "" || i < 0 || slices.Contains(m.Outputs[i].Storage, bucket) || !slices.ContainsFunc(m.Outputs, known):
+		return true
+	case slices.Contains(m.Outputs[i].Backup, bucket):
+		return false // it got what another one could not be given
+	case v.here[s.Output]:
+		return true
+	}
+	if s.Index == 1 {
+		v.note("output %s is kept in %s, not in %s", s.Output, strings.Join(m.Outputs[i].Storage, ", "), bucket)
+	}
+	return false
 }
 
 // unknown reports what is left: files that the manifest does not name.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"net/http"
 	"os"
@@ -136,11 +137,10 @@ func bundle(ctx context.Context, name string, c configs.Config, findings []docto
 		}
 	}
 	for _, pattern := range []string{"captures/*/" + storage.EventsName, "rules/decisions.jsonl", "rooms/streams.jsonl"} {
-		found, gerr := filepath.Glob(filepath.Join(c.Data, filepath.FromSlash(pattern)))
+		found, gerr := fs.Glob(os.DirFS(c.Data), pattern)
 		err = errors.Join(err, gerr)
-		for _, file := range found {
-			rel, _ := filepath.Rel(c.Data, file)
-			add(filepath.ToSlash(rel), tail(file))
+		for _, name := range found {
+			add(name, tail(filepath.Join(c.Data, filepath.FromSlash(name))))
 		}
 	}
 	return errors.Join(err, z.Close(), f.Sync(), f.Close())

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/user"
 	"path"
@@ -58,8 +57,8 @@ func (e *eraseCommand) Run(ctx context.Context, p process) error {
 	}
 	erasure := storage.Erasure{Places: places, Base: base, Key: key, UserID: e.User, StreamID: e.Stream, By: operator(), Reason: e.Reason}
 	if e.Identity != "" {
-		erasure.Remix = func(r *storage.SealedRecording, gone []storage.KeyFile, a *storage.Amendment) error {
-			return remake{ctx, places, base, r.Manifest, a}.run(e.Identity, gone)
+		erasure.Remix = func(r *storage.SealedRecording, gone []storage.KeyFile, a *storage.Amendment, put func(string, []byte) error) error {
+			return remake{ctx, places, base, r.Manifest, a, put}.run(e.Identity, gone)
 		}
 	}
 	// Asked before the long work and again before what cannot be undone.
@@ -193,6 +192,7 @@ type remake struct {
 	base     string
 	manifest *storage.Manifest
 	a        *storage.Amendment
+	put      func(name string, data []byte) error // stores a file of the recording wherever that is
 }
 
 func (m remake) run(identity string, gone []storage.KeyFile) error {
@@ -275,24 +275,6 @@ func (e everywhere) Open(ctx context.Context, key string) (io.ReadSeekCloser, st
 func document(name string, data []byte) storage.Document {
 	sum := sha256.Sum256(data)
 	return storage.Document{Path: name, Bytes: int64(len(data)), SHA256: hex.EncodeToString(sum[:])}
-}
-
-// put stores a file of the recording wherever the recording is.
-func (m remake) put(name string, data []byte) error {
-	for _, p := range m.places {
-		f, _, err := p.Open(m.ctx, m.base+"/"+storage.ManifestName)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		f.Close()
-		if err := storage.PutBytes(m.ctx, p, m.base+"/"+name, data); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // versionStore is the encoder.Store of a mix that is made anew.

@@ -3,12 +3,15 @@ package main
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"mixdown/capture"
@@ -53,10 +56,7 @@ func (v *verifyCommand) Run(ctx context.Context, p process) error {
 	if err != nil {
 		return &exitError{exitUsage, err}
 	}
-	ring, err := unlock(ctx, b, prefix, v.Identity)
-	if err != nil {
-		return &exitError{exitUsage, fmt.Errorf("verify: could not check %s: %w", v.Recording, err)}
-	}
+	ring, locked := unlock(ctx, b, prefix, v.Identity) // a broken recording may not open: what is broken is told first
 	report, err := storage.Verify(ctx, b, prefix, storage.VerifyOptions{PublicKeys: keys, Bucket: bucket, Head: v.Head, TimeStamp: checkStamps(pool), Probe: ring.Probe(probe)})
 	for _, problem := range report.Problems {
 		fmt.Fprintf(p.stdout, "broken: %s\n", problem)
@@ -67,13 +67,19 @@ func (v *verifyCommand) Run(ctx context.Context, p process) error {
 	switch {
 	case len(report.Problems) > 0:
 		return &exitError{exitFailed, fmt.Errorf("verify: broken: %d problems in recording %s", len(report.Problems), v.Recording)}
-	case err != nil:
-		return &exitError{exitUsage, fmt.Errorf("verify: could not check %s: %w", v.Recording, err)}
+	case errors.Join(err, locked) != nil:
+		return &exitError{exitUsage, fmt.Errorf("verify: could not check %s: %w", v.Recording, errors.Join(err, locked))}
+	case !report.Sealed && v.PublicKey != "":
+		return &exitError{exitFailed, fmt.Errorf("verify: broken: recording %s is not sealed: nobody signed it", v.Recording)}
 	}
 	if !report.Stamped.IsZero() {
 		fmt.Fprintf(p.stdout, "time stamp: an authority had seen it by %s\n", storage.At(report.Stamped))
 	}
-	fmt.Fprintf(p.stdout, "verify: intact: recording %s, %d segments, %d bytes\n", report.ID, report.Segments, report.Bytes)
+	intact := "intact"
+	if !report.Sealed {
+		intact = "intact as far as it goes, not sealed"
+	}
+	fmt.Fprintf(p.stdout, "verify: %s: recording %s, %d segments, %d bytes\n", intact, report.ID, report.Segments, report.Bytes)
 	return nil
 }
 
@@ -88,20 +94,21 @@ func (v *verifyCommand) open(c configs.Config, p process) (b storage.Browser, pr
 		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 			return nil, "", "", fmt.Errorf("%s is not a recording's folder", v.Recording)
 		}
-		b, err := file.Open(filepath.Dir(dir))
-		return b, filepath.Base(dir), capture.LocalStorage, err
+		if own, err := filepath.Abs(filepath.Join(c.Data, "recordings")); err == nil && strings.HasPrefix(dir, own+string(filepath.Separator)) {
+			name = capture.LocalStorage
+		}
+		b, err := file.Attach(filepath.Dir(dir))
+		return b, filepath.Base(dir), name, err
 	}
 	u, err := url.Parse(v.Recording)
 	if err != nil {
 		return nil, "", "", err
 	}
 	prefix = strings.Trim(u.Path, "/")
-	for name, s := range c.Storages {
-		if s.Bucket == u.Host {
-			s.Prefix = "" // the caller's prefix is the whole one
-			b, err := openBucket(c.Network, s)
-			return b, prefix, name, err
-		}
+	if name, s, found := storageAt(c, u.Host, prefix); found {
+		s.Prefix = "" // the caller's prefix is the whole one
+		b, err := openBucket(c.Network, s)
+		return b, prefix, name, err
 	}
 	endpoint := p.environment("AWS_ENDPOINT_URL")
 	if endpoint == "" {
@@ -112,6 +119,25 @@ func (v *verifyCommand) open(c configs.Config, p process) (b storage.Browser, pr
 		AccessKey: p.environment("AWS_ACCESS_KEY_ID"), SecretKey: p.environment("AWS_SECRET_ACCESS_KEY"), PathStyle: true,
 	})
 	return b, prefix, "", err
+}
+
+// storageAt is how to get at a prefix of a bucket, and which storage that is: of
+// several in one bucket the one whose own prefix says more of it. What lies in
+// no storage's part of the bucket has no name.
+func storageAt(c configs.Config, bucket, prefix string) (name string, s configs.Storage, found bool) {
+	for _, n := range slices.Sorted(maps.Keys(c.Storages)) {
+		at := c.Storages[n]
+		own := strings.Trim(at.Prefix, "/")
+		within := own == "" || own == prefix || strings.HasPrefix(prefix, own+"/")
+		switch {
+		case at.Bucket != bucket:
+		case within && (name == "" || len(own) > len(strings.Trim(s.Prefix, "/"))):
+			name, s, found = n, at, true
+		case !found:
+			s, found = at, true
+		}
+	}
+	return name, s, found
 }
 
 // keys reads the public keys: the given file, else all of the data folder if
