@@ -268,7 +268,7 @@ func (a *archive) covers(checkpoint []byte) bool {
 		Life   int           `json:"life"`
 		Open   []openSegment `json:"open"`
 	}
-	if json.Unmarshal(checkpoint, &s) != nil {
+	if snapshot, _ := splitCheckpoint(checkpoint); json.Unmarshal(snapshot, &s) != nil {
 		return false
 	}
 	if s.Frame == 0 {

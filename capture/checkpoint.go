@@ -1,6 +1,8 @@
 package capture
 
 import (
+	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -60,6 +62,37 @@ func (t *timeline) snapshot() ([]byte, error) {
 	return b, nil
 }
 
+// joinCheckpoint is a checkpoint of a snapshot, which is one line, and of the
+// records that it has not applied yet.
+func joinCheckpoint(snapshot []byte, due []storage.Record) []byte {
+	b := append(bytes.Clone(snapshot), '\n')
+	for _, r := range due {
+		b = append(b, r.Kind)
+		b = binary.LittleEndian.AppendUint32(b, r.Stream)
+		b = binary.LittleEndian.AppendUint64(b, uint64(r.At))
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(r.Data)))
+		b = append(b, r.Data...)
+	}
+	return b
+}
+
+// splitCheckpoint takes a checkpoint apart. The journal has checked its sum.
+func splitCheckpoint(checkpoint []byte) (snapshot []byte, due []storage.Record) {
+	const head = 1 + 4 + 8 + 4
+	snapshot, rest, _ := bytes.Cut(checkpoint, []byte{'\n'})
+	for len(rest) >= head {
+		n := int(binary.LittleEndian.Uint32(rest[head-4:]))
+		if n > len(rest)-head {
+			break
+		}
+		due = append(due, storage.Record{
+			Kind: rest[0], Stream: binary.LittleEndian.Uint32(rest[1:]), At: int64(binary.LittleEndian.Uint64(rest[5:])), Data: rest[head : head+n],
+		})
+		rest = rest[head+n:]
+	}
+	return snapshot, due
+}
+
 // rotate begins a stretch of the journal with a checkpoint.
 func (c *Capture) rotate(t *timeline) error {
 	s, err := t.snapshot()
@@ -69,11 +102,12 @@ func (c *Capture) rotate(t *timeline) error {
 	return c.keeper.rotate(s)
 }
 
-// restoreTimeline makes a timeline from a checkpoint, or a new one from none.
-func restoreTimeline(spec Spec, a *archive, e *eventLog, checkpoint []byte) (*timeline, error) {
+// restoreTimeline makes a timeline from a snapshot, or a new one from none.
+// It has applied what is in the snapshot; what was due comes next.
+func restoreTimeline(spec Spec, a *archive, e *eventLog, snapshot []byte) (*timeline, error) {
 	var s timelineSnapshot
-	if len(checkpoint) > 0 {
-		if err := json.Unmarshal(checkpoint, &s); err != nil {
+	if len(snapshot) > 0 {
+		if err := json.Unmarshal(snapshot, &s); err != nil {
 			return nil, fmt.Errorf("checkpoint: %w", err)
 		}
 	}
@@ -88,7 +122,7 @@ func restoreTimeline(spec Spec, a *archive, e *eventLog, checkpoint []byte) (*ti
 	if n := len(t.turns); n > 0 {
 		t.told = t.turns[n-1].Control.Settings
 	}
-	if len(checkpoint) > 0 {
+	if len(snapshot) > 0 {
 		if err := a.rewind(s.Events); err != nil {
 			return nil, err
 		}
@@ -96,7 +130,7 @@ func restoreTimeline(spec Spec, a *archive, e *eventLog, checkpoint []byte) (*ti
 	if err := e.truncate(s.Events); err != nil {
 		return nil, err
 	}
-	if len(checkpoint) == 0 {
+	if len(snapshot) == 0 {
 		t.events.control(0, control{Event: eventStarted, Settings: t.told})
 	}
 	a.abandon()

@@ -21,7 +21,6 @@ const (
 	kindUser      = 5  // a user came; Data is a userRecord
 	kindUserEnd   = 6  // a user left
 	kindLink      = 7  // the recorder's own link; Data is a linkState
-	kindAgain     = 8  // Stream is how many records follow that were there before the checkpoint
 	kindControl   = 9  // a change of the running capture; Data is a control
 	kindNotice    = 10 // what the watchdog found; Data is a notice
 	kindPacket    = 11 // an RTP packet of a stream

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"bytes"
 	"reflect"
 	"testing"
 	"time"
@@ -51,5 +52,28 @@ func TestUndatedPackets(t *testing.T) {
 		if decodePacket(storage.Record{Kind: kindPacket, Data: make([]byte, n)}, &got) == nil {
 			t.Errorf("a packet of %d bytes", n)
 		}
+	}
+}
+
+// TestCheckpointKeepsWhatIsDue: records that a snapshot has not applied come
+// back from the checkpoint as they were.
+func TestCheckpointKeepsWhatIsDue(t *testing.T) {
+	snapshot := []byte(`{"frame":7}`)
+	for _, due := range [][]storage.Record{
+		nil,
+		{{Kind: kindPacket, Stream: 1, At: 5000, Data: []byte("a\nb\n")}, {Kind: kindLink, At: 6000}, {Kind: kindStream, Stream: 1 << 31, At: 1 << 62, Data: bytes.Repeat([]byte{0}, 3000)}},
+	} {
+		got, records := splitCheckpoint(joinCheckpoint(snapshot, due))
+		if !bytes.Equal(got, snapshot) || len(records) != len(due) {
+			t.Fatalf("%s and %d records, not %d", got, len(records), len(due))
+		}
+		for i, r := range records {
+			if d := due[i]; r.Kind != d.Kind || r.Stream != d.Stream || r.At != d.At || !bytes.Equal(r.Data, d.Data) {
+				t.Errorf("record %d: %+v, not %+v", i, r, d)
+			}
+		}
+	}
+	if got, records := splitCheckpoint(nil); len(got) != 0 || records != nil {
+		t.Errorf("of an empty checkpoint %q and %d records", got, len(records))
 	}
 }

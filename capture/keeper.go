@@ -1,7 +1,6 @@
 package capture
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"sync"
@@ -107,10 +106,11 @@ func (k *keeper) safe(sealed time.Duration) time.Duration {
 	return k.durable
 }
 
-// rotate starts a new stretch of the journal with a checkpoint of a timeline
-// that has applied everything but what is due: that follows it.
-func (k *keeper) rotate(checkpoint []byte) error {
-	err := k.begin(checkpoint)
+// rotate starts a new stretch of the journal with a snapshot of a timeline that
+// has applied everything but what is due. That is in the checkpoint too: a kill
+// leaves all of it or none.
+func (k *keeper) rotate(snapshot []byte) error {
+	err := k.begin(snapshot)
 	if err == nil {
 		err = k.journal.Sync()
 	}
@@ -120,15 +120,8 @@ func (k *keeper) rotate(checkpoint []byte) error {
 	return nil
 }
 
-func (k *keeper) begin(checkpoint []byte) error {
+func (k *keeper) begin(snapshot []byte) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	err := k.journal.Begin(checkpoint)
-	if n := len(k.due.records); n > 0 {
-		err = errors.Join(err, k.journal.Append(storage.Record{Kind: kindAgain, Stream: uint32(n)}))
-	}
-	for _, r := range k.due.records {
-		err = errors.Join(err, k.journal.Append(r))
-	}
-	return err
+	return k.journal.Begin(joinCheckpoint(snapshot, k.due.records))
 }

@@ -148,3 +148,57 @@ func TestUnfinishedFilesGo(t *testing.T) {
 		h.recording("c1")
 	})
 }
+
+// TestTornCheckpoint: a kill in the middle of writing a checkpoint costs the
+// next life nothing.
+func TestTornCheckpoint(t *testing.T) {
+	ann := newVoice(t, "a-mic", 400)
+	for _, short := range []int{10, 150, 300, 600, 1000, 2000, 10000} { // bytes
+		synctest.Test(t, func(t *testing.T) {
+			ann := *ann
+			var dead, off atomic.Bool
+			fault := func(op, name string, p []byte) (int, error) {
+				switch {
+				case off.Load():
+					return len(p), nil
+				case dead.Load():
+					return 0, syscall.EIO
+				case op == "write" && strings.HasSuffix(name, ".journal") && name >= "00000003" && len(p) > 20000:
+					dead.Store(true)
+					return len(p) - short, syscall.EIO
+				}
+				return len(p), nil
+			}
+			s := newStage()
+			s.enter("a-mic", "ann", 1)
+			begun := time.Now()
+			h := open(t, t.TempDir(), s, func(c *capture.Config) { c.Fault = fault })
+			h.start("c1")
+			for !dead.Load() {
+				ann.speak(s, 20*time.Millisecond)
+			}
+			data := h.image()
+			killed := time.Since(begun)
+			off.Store(true)
+			h.stop()
+			h = open(t, data, s)
+			synctest.Wait()
+			ann.speak(s, 4*time.Second)
+			h = open(t, h.kill(), s)
+			c, err := h.captures.Get("c1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			if err := c.Stop(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			frames, start := h.listen(h.recording("c1"), "mix-wav")
+			all := heard(frames, start, 400)
+			last := all[len(all)-1]
+			if last[0] > killed.Milliseconds()+60 || last[1] < killed.Milliseconds()+3900 || all[0][1] < killed.Milliseconds()-1000 {
+				t.Errorf("killed at %v, %d bytes before the end of a checkpoint: heard %v", killed, short, all)
+			}
+		})
+	}
+}

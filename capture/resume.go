@@ -260,14 +260,26 @@ func (c *Capture) rebuild(a *archive, e *eventLog, upTo time.Duration) error {
 	}
 	var checkpoint []byte
 	var t *timeline
-	first, again := true, uint32(0)
-	begin := func() (err error) {
-		if t == nil {
-			if t, err = restoreTimeline(c.spec, a, e, checkpoint); err == nil && c.env.freeze != nil {
-				t.frozen = c.env.freeze()
-			}
+	apply := func(r storage.Record) {
+		if time.Duration(r.At) <= upTo { // what is later is still due
+			t.replay(r)
 		}
-		return err
+	}
+	begin := func() (err error) {
+		if t != nil {
+			return nil
+		}
+		snapshot, due := splitCheckpoint(checkpoint)
+		if t, err = restoreTimeline(c.spec, a, e, snapshot); err != nil {
+			return err
+		}
+		if c.env.freeze != nil {
+			t.frozen = c.env.freeze()
+		}
+		for _, r := range due {
+			apply(r)
+		}
+		return nil
 	}
 	err := c.replay(func(candidate []byte) bool {
 		checkpoint = bytes.Clone(candidate) // the last one asked about is taken
@@ -276,20 +288,7 @@ func (c *Capture) rebuild(a *archive, e *eventLog, upTo time.Duration) error {
 		if err := begin(); err != nil {
 			return err
 		}
-		switch {
-		case r.Kind == kindAgain:
-			if !first {
-				again = r.Stream // they were replayed from the stretch before
-			}
-			return nil
-		case again > 0:
-			again--
-			return nil
-		}
-		first = false
-		if time.Duration(r.At) <= upTo { // what is later is still due
-			t.replay(r)
-		}
+		apply(r)
 		return nil
 	})
 	if errors.Is(err, fs.ErrNotExist) && t == nil {
