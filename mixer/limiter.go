@@ -64,7 +64,7 @@ func (l *limiter) process(in, out *pcm.Frame) (limited bool) {
 	copy(sound[Latency:], in[:])
 	var need [pcm.FrameSize]int64
 	some := false
-	if loud {
+	if loud && bound(&sound) > ceiling {
 		l.between, some = reductions(&sound, &need, l.between)
 	} else {
 		l.between = 0

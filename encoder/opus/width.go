@@ -21,8 +21,9 @@ const (
 	celtBitrate = 32000
 	// narrowComplexity is what a mono packet needs at the bitrate of a stereo one
 	// to be better than that. What is left out is the pitch filter, for low
-	// bitrates, how pulses are spread, and more than half of the work.
-	narrowComplexity = 2
+	// bitrates, how time and frequency and pulses are spread, and more than half
+	// of the work. At 0 nothing would be known of onsets.
+	narrowComplexity = 1
 )
 
 // width is an encoder of two channels that makes mono packets while both are

@@ -2,6 +2,7 @@ package loudness_test
 
 import (
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -196,5 +197,49 @@ func BenchmarkMeter(b *testing.B) {
 				_ = m.WriteFrame(&frames[n%len(frames)])
 			}
 		})
+	}
+}
+
+// TestBound: no row of samples has a true peak above what its largest sample
+// and its sharpest bend allow, and for smooth ones that is next to nothing.
+func TestBound(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	row := func(hz float64) (x [2 * loudness.Reach]float32) {
+		phase, size := r.Float64(), 0.1+r.Float64()
+		for i := range x {
+			x[i] = float32(size*math.Sin(2*math.Pi*(hz*float64(i)/pcm.Rate+phase)) + r.Float64()*hz/1e6)
+		}
+		return x
+	}
+	for _, hz := range []float64{0, 50, 300, 1000, 4000, 12000, 20000, 23900} {
+		loosest := 0.0
+		for range 3000 {
+			x := row(hz)
+			var peak, bend float32
+			for i := range x {
+				peak = max(peak, float32(math.Abs(float64(x[i]))))
+				if i >= 2 {
+					bend = max(bend, float32(math.Abs(float64(x[i]-2*x[i-1]+x[i-2]))))
+				}
+			}
+			bound, is := loudness.Bound(peak, bend), loudness.Between(&x)
+			if is > bound {
+				t.Fatalf("at %v Hz a true peak of %v, bounded by %v (samples to %v, bends to %v)", hz, is, bound, peak, bend)
+			}
+			loosest = max(loosest, float64(bound/peak))
+		}
+		if hz <= 1000 && loosest > 1.05 {
+			t.Errorf("at %v Hz the bound is %.2f of the largest sample", hz, loosest)
+		}
+	}
+	// The worst row for each filter is one of signs of its taps.
+	for range 100000 {
+		var x [2 * loudness.Reach]float32
+		for i := range x {
+			x[i] = float32(r.IntN(2)*2 - 1)
+		}
+		if is := loudness.Between(&x); is > loudness.Bound(1, 4) {
+			t.Fatalf("a true peak of %v, bounded by %v", is, loudness.Bound(1, 4))
+		}
 	}
 }

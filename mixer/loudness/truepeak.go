@@ -31,6 +31,46 @@ var overshoot = func() float32 {
 // at, as a factor.
 func Overshoot() float32 { return overshoot }
 
+// sway and flex are the same as [Bound] has them: what a filter gives is the
+// straight line between the two middle samples and what second differences add
+// to it, by its taps summed up twice, and the rest of its first moment.
+var sway, flex = func() (float32, float32) {
+	var most, least float64
+	for _, taps := range [][2 * Reach]float64{taps(middle, [Reach]float32{}, 0), taps(even, odd, 1), taps(even, odd, -1)} {
+		// The centre of the taps is where they give the signal.
+		var at float64
+		for i, t := range taps {
+			at += t * float64(i-Reach+1)
+		}
+		at = math.Round(at*4) / 4
+		taps[Reach-1] -= 1 - at
+		taps[Reach] -= at
+		var once, twice, sum float64
+		for _, t := range taps[:2*Reach-2] {
+			once += t
+			twice += once
+			sum += math.Abs(twice)
+		}
+		last := twice + once + taps[2*Reach-2]
+		most, least = max(most, sum), max(least, 2*math.Abs(last))
+	}
+	return float32((1 + least) * 1.0001), float32(most * 1.0001)
+}()
+
+// taps is a filter as it is applied to samples, the first one first.
+func taps(symmetric, antisymmetric [Reach]float32, sign float64) (all [2 * Reach]float64) {
+	for i := range Reach {
+		s, a := float64(symmetric[i]), sign*float64(antisymmetric[i])
+		all[i], all[2*Reach-1-i] = s+a, s-a
+	}
+	return all
+}
+
+// Bound is a magnitude that [Between] does not exceed for samples of at most
+// peak, of which none is further than bend from what the two before it would
+// go on with in a straight line. In speech it is little more than peak.
+func Bound(peak, bend float32) float32 { return min(peak*overshoot, peak*sway+bend*flex) }
+
 // interpolation is the part of a filter that is symmetric (+1) or
 // antisymmetric (-1) around the middle.
 func interpolation(phase, symmetry float64) (taps [Reach]float32) {
