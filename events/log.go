@@ -55,9 +55,9 @@ type Log struct {
 	mu      sync.Mutex // never held across I/O
 	next    uint64     // number of the next event
 	durable uint64     // number of the last event on disk
-	memory  map[string]*history
-	pending []*Entry // published, not yet taken by Run
-	held    int      // bytes of pending and of what Run writes
+	memory  histories  // of all that was published
+	pending []*Entry   // published, not yet taken by Run
+	held    int        // bytes of pending and of what Run writes
 	lost    lost
 	recent  recent // the newest durable events
 	files   []*file
@@ -66,8 +66,9 @@ type Log struct {
 	trouble error
 
 	wake    chan struct{}
-	disk    writer // of Run
-	indexed uint64 // how far index.json goes; of Run
+	disk    writer    // of Run
+	written histories // of what is durable; of Run
+	indexed uint64    // how far index.json goes; of Run
 }
 
 // lost counts what found no room since the log last said so.
@@ -113,11 +114,15 @@ func (l *Log) load() (err error) {
 		}
 		index.ID, index.Created = strings.ToLower(rand.Text()[:10]), time.Now().UTC()
 	}
-	l.id, l.created, l.memory = index.ID, index.Created, index.memory()
+	l.id, l.created, l.memory, l.written = index.ID, index.Created, histories{}, histories{}
+	for id, h := range index.Captures {
+		l.memory[id], l.written[id] = h.clone(), h
+	}
 	l.next = index.UpTo + 1
 	for _, sp := range l.spansLocked(index.UpTo, math.MaxUint64) {
 		if _, err := sp.scan(func(e *Entry, _ int64) bool {
-			l.remember(e.Head)
+			l.memory.remember(e.Head)
+			l.written.remember(e.Head)
 			l.next = e.Seq + 1
 			return true
 		}); err != nil {
@@ -177,7 +182,7 @@ func (l *Log) Publish(e Event) {
 func (l *Log) appendLocked(h Head, data []byte) {
 	h.Seq = l.next
 	l.next++
-	h.CaptureSeq = l.remember(h)
+	h.CaptureSeq = l.memory.remember(h)
 	e := &Entry{h, encode(h, data)}
 	l.pending = append(l.pending, e)
 	l.held += len(e.JSON)
@@ -230,6 +235,11 @@ func (l *Log) flush() bool {
 		l.changed = make(chan struct{})
 	}
 	l.mu.Unlock()
+	if err == nil {
+		for _, e := range batch {
+			l.written.remember(e.Head)
+		}
+	}
 	switch {
 	case err != nil && before == nil:
 		l.options.Log.Error("events wait in memory: the disk does not take them", "dir", l.dir, "err", err)

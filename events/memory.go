@@ -3,6 +3,7 @@ package events
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"time"
@@ -23,13 +24,22 @@ type history struct {
 	Series map[string]uint64 `json:"series,omitempty"` // how far each has come
 }
 
+func (h *history) clone() *history {
+	c := *h
+	c.Series = maps.Clone(h.Series)
+	return &c
+}
+
+// histories is what is known of captures, by id.
+type histories map[string]*history
+
 // index is index.json: what the log would otherwise have to read all its files
 // for. It is written with each new file; what came later is in the files.
 type index struct {
-	ID       string              `json:"id"`
-	Created  time.Time           `json:"created"`
-	UpTo     uint64              `json:"upTo"`
-	Captures map[string]*history `json:"captures"`
+	ID       string    `json:"id"`
+	Created  time.Time `json:"created"`
+	UpTo     uint64    `json:"upTo"`
+	Captures histories `json:"captures"`
 }
 
 const indexName = "index.json"
@@ -45,29 +55,15 @@ func readIndex(dir string) (i index, err error) {
 	return i, nil
 }
 
-func (i index) memory() map[string]*history {
-	if i.Captures == nil {
-		return map[string]*history{}
-	}
-	return i.Captures
-}
-
-// writeIndex writes down what is known, unless some of it is not durable yet.
+// writeIndex writes down what is known of the events that are durable: there
+// may always be some that are not.
 func (l *Log) writeIndex() error {
 	l.mu.Lock()
-	if len(l.pending) > 0 {
-		l.mu.Unlock()
-		return nil // the files hold what the old index does not
-	}
-	now := time.Now()
-	for id, h := range l.memory {
-		if now.Sub(h.At) > forgetAfter {
-			delete(l.memory, id)
-		}
-	}
+	l.memory.forget()
 	upTo := l.durable
-	b, err := json.Marshal(index{ID: l.id, Created: l.created, UpTo: upTo, Captures: l.memory})
 	l.mu.Unlock()
+	l.written.forget()
+	b, err := json.Marshal(index{ID: l.id, Created: l.created, UpTo: upTo, Captures: l.written})
 	if err == nil {
 		err = storage.WriteFile(filepath.Join(l.dir, indexName), b, 0o600)
 	}
@@ -90,26 +86,32 @@ func (l *Log) known(e Event) bool {
 	return e.At.Before(l.created) || time.Since(e.At) > forgetAfter
 }
 
+// forget lets go of captures of which nothing happened for long.
+func (m histories) forget() {
+	now := time.Now()
+	maps.DeleteFunc(m, func(_ string, h *history) bool { return now.Sub(h.At) > forgetAfter })
+}
+
 // remember counts an event and returns its place among those of its capture.
-func (l *Log) remember(h Head) uint64 {
+func (m histories) remember(h Head) uint64 {
 	if h.Capture == "" {
 		return 0
 	}
-	m := l.memory[h.Capture]
-	if m == nil {
-		m = &history{First: h.Seq}
-		l.memory[h.Capture] = m
+	c := m[h.Capture]
+	if c == nil {
+		c = &history{First: h.Seq}
+		m[h.Capture] = c
 	}
-	m.Events++
-	if h.CaptureSeq > 0 { // read from a file
-		m.Events = h.CaptureSeq
+	c.Events++
+	if h.CaptureSeq > 0 { // counted before
+		c.Events = h.CaptureSeq
 	}
-	m.Last, m.At = h.Seq, h.Time.Time
+	c.Last, c.At = h.Seq, h.Time.Time
 	if h.Series != "" {
-		if m.Series == nil {
-			m.Series = map[string]uint64{}
+		if c.Series == nil {
+			c.Series = map[string]uint64{}
 		}
-		m.Series[h.Series] = max(m.Series[h.Series], h.Number)
+		c.Series[h.Series] = max(c.Series[h.Series], h.Number)
 	}
-	return m.Events
+	return c.Events
 }
