@@ -35,7 +35,7 @@ func (s *server) audited(ctx huma.Context, next func(huma.Context)) {
 		return
 	}
 	who := audit.With(ctx.Context(), audit.Who{Actor: access.From(ctx.Context()).Actor(), From: remoteAddr(r).String()})
-	act, err := s.Audit.Begin(who, op.OperationID, r.URL.EscapedPath())
+	act, err := s.Audit.Begin(who, op.OperationID, shortPath(r))
 	if err != nil {
 		s.Log.Error("an act was refused, because it cannot be written down", "operation", op.OperationID, "err", err)
 		newProblem(http.StatusServiceUnavailable, "audit_unavailable", "%s is refused: it cannot be written to the audit log; make room in the data folder and try again", op.OperationID).serve(w)
@@ -152,7 +152,7 @@ func (s *server) watch(next http.Handler) http.Handler {
 		if p, ok := s.who(r); ok {
 			who.Actor = p.Actor()
 		}
-		act, err := s.Audit.Begin(audit.With(r.Context(), who), "request", r.Method+" "+r.URL.EscapedPath())
+		act, err := s.Audit.Begin(audit.With(r.Context(), who), "request", fmt.Sprintf("%.20s %s", r.Method, shortPath(r)))
 		if err == nil {
 			if untold > 0 {
 				act.Note("refusedBefore", untold)
@@ -163,6 +163,17 @@ func (s *server) watch(next http.Handler) http.Handler {
 			s.Log.Error("a refusal is not in the audit log", "err", err)
 		}
 	})
+}
+
+// shortPath is what of a request's path is written down: anybody can send one,
+// of any length.
+func shortPath(r *http.Request) string {
+	const longest = 500
+	path := r.URL.EscapedPath()
+	if len(path) > longest {
+		return path[:longest] + "…"
+	}
+	return path
 }
 
 type auditFilter struct {

@@ -12,8 +12,10 @@ package audit
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
+	"strings"
 	"sync"
 
 	"mixdown/storage"
@@ -33,6 +35,35 @@ type Entry struct {
 	Status    int            `json:"status,omitempty"`  // of an end over HTTP
 	Details   map[string]any `json:"details,omitempty"`
 	Prev      string         `json:"prev"` // SHA-256 of the line before, hex; of the first, 64 zeros
+}
+
+const (
+	// longestLine is the longest one that is written. Readers take more.
+	longestLine = 64 << 10
+	// longestField is how much of a field is kept of an entry that is longer.
+	longestField = 1 << 10
+)
+
+// line is the entry as it is written. Whatever somebody sends, their act can be
+// written down: what is too long is shortened, and the entry says so.
+func (e *Entry) line() ([]byte, error) {
+	b, err := json.Marshal(e)
+	if err == nil && len(b) >= longestLine {
+		short := *e
+		short.Object, short.Operation, short.Actor, short.Outcome = cut(e.Object), cut(e.Operation), cut(e.Actor), cut(e.Outcome)
+		if e.Details != nil {
+			short.Details = map[string]any{"omitted": fmt.Sprintf("the entry had %d bytes", len(b))}
+		}
+		b, err = json.Marshal(&short)
+	}
+	return append(b, '\n'), err
+}
+
+func cut(s string) string {
+	if len(s) <= longestField {
+		return s
+	}
+	return strings.ToValidUTF8(s[:longestField], "") + "…"
 }
 
 // OK is the outcome of what went well.

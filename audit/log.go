@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -172,11 +171,10 @@ func (l *Log) append(e *Entry) (*batch, Head, error) {
 		}
 	}
 	e.Seq, e.At, e.Prev = l.last.Seq+1, storage.At(time.Now()), l.last.Hash
-	line, err := json.Marshal(e)
+	line, err := e.line()
 	if err != nil {
 		return nil, Head{}, err
 	}
-	line = append(line, '\n')
 	if _, err := l.file.WriteAt(line, l.end); err != nil {
 		return nil, Head{}, errors.Join(err, l.takeBack())
 	}

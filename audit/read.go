@@ -52,9 +52,9 @@ func (l *Log) read(name string, after, last int64, yield func([]byte, error) boo
 		return false, err
 	}
 	defer f.Close()
-	r := bufio.NewReaderSize(f, maxLine)
+	r := newLineReader(f)
 	for {
-		line, err := r.ReadSlice('\n')
+		line, err := r.next()
 		if errors.Is(err, io.EOF) {
 			return true, nil
 		}
@@ -64,7 +64,6 @@ func (l *Log) read(name string, after, last int64, yield func([]byte, error) boo
 		var e struct {
 			Seq int64 `json:"seq"`
 		}
-		line = line[:len(line)-1]
 		if err := json.Unmarshal(line, &e); err != nil {
 			return false, fmt.Errorf("%s: %w", name, err)
 		}

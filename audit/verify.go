@@ -15,8 +15,9 @@ import (
 
 const stretchExt = ".jsonl"
 
-// maxLine bounds what is read into memory.
-const maxLine = 1 << 20
+// maxLine bounds what is read into memory: no line is longer than a stretch
+// with one more entry.
+const maxLine = 2 * stretchBytes
 
 // maxProblems is how many problems a report names.
 const maxProblems = 20
@@ -92,21 +93,48 @@ func (v *verification) entry(line []byte) {
 // lines calls fn with every line of r that ends, and returns how many bytes
 // those are and whether a piece of a line follows.
 func lines(r io.Reader, fn func(line []byte)) (whole int64, torn bool, err error) {
-	b := bufio.NewReaderSize(r, maxLine)
+	b := newLineReader(r)
 	for {
-		line, err := b.ReadSlice('\n')
+		line, err := b.next()
 		switch {
 		case err == nil:
-			whole += int64(len(line))
-			fn(line[:len(line)-1])
+			whole += int64(len(line)) + 1
+			fn(line)
 		case errors.Is(err, io.EOF):
 			return whole, len(line) > 0, nil
-		case errors.Is(err, bufio.ErrBufferFull):
-			return whole, true, fmt.Errorf("a line is longer than %d bytes", maxLine)
 		default:
 			return whole, true, err
 		}
 	}
+}
+
+// lineReader reads lines, of which few are long.
+type lineReader struct {
+	r    *bufio.Reader
+	long []byte
+}
+
+func newLineReader(r io.Reader) *lineReader { return &lineReader{r: bufio.NewReaderSize(r, 64<<10)} }
+
+// next is the next line without its end, valid until the next call; with
+// io.EOF the piece of a line that is left.
+func (l *lineReader) next() ([]byte, error) {
+	line, err := l.r.ReadSlice('\n')
+	if errors.Is(err, bufio.ErrBufferFull) {
+		l.long = append(l.long[:0], line...)
+		for errors.Is(err, bufio.ErrBufferFull) {
+			if len(l.long) > maxLine {
+				return l.long, fmt.Errorf("a line is longer than %d bytes", maxLine)
+			}
+			line, err = l.r.ReadSlice('\n')
+			l.long = append(l.long, line...)
+		}
+		line = l.long
+	}
+	if err != nil {
+		return line, err
+	}
+	return line[:len(line)-1], nil
 }
 
 // VerifyExport checks an export: lines, and the signed head at its end. The
