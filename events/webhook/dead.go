@@ -35,9 +35,8 @@ func (h *hook) giveUpLocked(l *lane, why string) {
 	h.dead = append(h.dead, Letter{l.Items[0].Seq, storage.At(time.Now()), l.Attempts, why})
 	h.dead = h.dead[max(0, len(h.dead)-maxDead):]
 	h.s.config.Logger.Error("an event could not be delivered to a webhook", "webhook", h.name, "seq", l.Items[0].Seq, "err", why)
-	l.Items, l.Attempts, l.LastError, l.next = l.Items[1:], 0, "", time.Time{}
-	h.pending--
-	h.changed, h.died = true, true
+	h.settleLocked(l)
+	h.died = true
 }
 
 // Dead lists dead letters after a number, oldest event first, and whether

@@ -322,8 +322,10 @@ func (h *hook) deliver(ctx context.Context, capture string) {
 	it, d, version := l.Items[0], h.def, h.version
 	h.mu.Unlock()
 	e, err := h.s.config.Log.Get(it.Seq)
+	f := d.filter()
+	wanted := err != nil || f.Match(e.Head) // it may have been narrowed since the event waits
 	var a Attempt
-	if err == nil {
+	if err == nil && wanted {
 		a = h.s.post(ctx, d, messageID(h.s.config.Log.ID(), it.Seq), e.JSON)
 	}
 	h.mu.Lock()
@@ -331,16 +333,20 @@ func (h *hook) deliver(ctx context.Context, capture string) {
 	defer h.wakeLocked()
 	l.busy = false
 	switch {
+	case !wanted:
+		h.settleLocked(l)
+		return
 	case ctx.Err() != nil && !a.ok(): // it was we who stopped
 	case version != h.version && err == nil && !a.ok(): // so said the endpoint of before
 		return
-	case err != nil:
+	case errors.As(err, new(*events.GoneError)):
 		h.giveUpLocked(l, err.Error())
+	case err != nil: // no failure of the endpoint, and it may pass
+		h.s.config.Logger.Error("a webhook cannot read an event that waits", "webhook", h.name, "seq", it.Seq, "err", err)
+		l.next = time.Now().Add(jitter(longestProbe))
 	case a.ok():
-		l.Items, l.Attempts, l.LastError, l.next = l.Items[1:], 0, "", time.Time{}
+		h.settleLocked(l)
 		h.state.Sent++
-		h.pending--
-		h.changed = true
 		if h.failures >= downAfter {
 			h.awakeLocked()
 		}
@@ -351,6 +357,13 @@ func (h *hook) deliver(ctx context.Context, capture string) {
 	if err == nil && ctx.Err() == nil {
 		h.last = &LastTry{storage.At(time.Now()), it.Seq, a}
 	}
+}
+
+// settleLocked takes the first event out of a lane.
+func (h *hook) settleLocked(l *lane) {
+	l.Items, l.Attempts, l.LastError, l.next = l.Items[1:], 0, "", time.Time{}
+	h.pending--
+	h.changed = true
 }
 
 func messageID(logID string, seq uint64) string { return fmt.Sprintf("evt_%s_%d", logID, seq) }
