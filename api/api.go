@@ -132,8 +132,7 @@ func refuse(w http.ResponseWriter, detail string) {
 // unrouted answers what no operation takes. Without a key it says no more
 // than that one is needed.
 func (s *server) unrouted(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) {
-	if !s.keyed(r) {
-		refuse(w, "every call under /v1 needs an API key: Authorization: Bearer <key>")
+	if _, ok := s.identify(w, r); !ok {
 		return
 	}
 	var allowed []string

@@ -48,25 +48,35 @@ func (s *server) keyed(r *http.Request) bool {
 	return ok
 }
 
-// authorize lets a request through that carries a key with the right that its
-// operation needs, for the room that it is about.
-func (s *server) authorize(ctx huma.Context, next func(huma.Context)) {
-	r, w := humago.Unwrap(ctx)
+// identify is who, and answers a request without a good key; one who tries many
+// has to wait.
+func (s *server) identify(w http.ResponseWriter, r *http.Request) (access.Principal, bool) {
 	from := remoteAddr(r)
 	if wait := s.throttle.Wait(from); wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 		newProblem(http.StatusTooManyRequests, "too_many_wrong_keys", "too many wrong keys from %s; wait %s", from, wait.Round(1e9)).serve(w)
-		return
+		return access.Principal{}, false
 	}
 	p, ok := s.who(r)
 	if !ok {
 		if r.Header.Get("Authorization") != "" {
 			s.throttle.Denied(from)
 		}
-		refuse(w, "this call needs an API key: Authorization: Bearer <key>; the daemon keeps its key in <data>/api-key")
-		return
+		refuse(w, "this needs an API key: Authorization: Bearer <key>; the daemon keeps its key in <data>/api-key")
+		return access.Principal{}, false
 	}
 	s.throttle.Allowed(from)
+	return p, true
+}
+
+// authorize lets a request through that carries a key with the right that its
+// operation needs, for the room that it is about.
+func (s *server) authorize(ctx huma.Context, next func(huma.Context)) {
+	r, w := humago.Unwrap(ctx)
+	p, ok := s.identify(w, r)
+	if !ok {
+		return
+	}
 	op := ctx.Operation().OperationID
 	if right := operationRights[op]; right == "" && !p.Has(access.SetKeys) || right != "" && !p.Has(right) {
 		forbid(p, right).serve(w)

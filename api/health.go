@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"mixdown/access"
 	"mixdown/capacity"
 	"mixdown/capture"
 )
@@ -17,10 +19,10 @@ import (
 // healthRoutes adds what operators' machines ask. They need no key on
 // loopback.
 func (s *server) healthRoutes(mux *http.ServeMux) {
-	mux.Handle("GET /healthz", s.local(func(w http.ResponseWriter, _ *http.Request) {
+	mux.Handle("GET /healthz", s.local(anybody, func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "ok")
 	}))
-	mux.Handle("GET /readyz", s.local(func(w http.ResponseWriter, _ *http.Request) {
+	mux.Handle("GET /readyz", s.local(anybody, func(w http.ResponseWriter, _ *http.Request) {
 		if err := s.Ready(); err != nil {
 			newProblem(http.StatusServiceUnavailable, "not_ready", "%s", err).serve(w)
 			return
@@ -33,7 +35,7 @@ func (s *server) healthRoutes(mux *http.ServeMux) {
 	register(s, http.MethodGet, "/v1/capacity", "capacity", "How much more can be captured on this machine", s.capacity)
 	s.Metrics.MustRegister(&collector{s})
 	metrics := promhttp.HandlerFor(s.Metrics, promhttp.HandlerOpts{})
-	mux.Handle("GET /metrics", s.local(metrics.ServeHTTP))
+	mux.Handle("GET /metrics", s.local(operator, metrics.ServeHTTP))
 }
 
 type capacityOutput struct{ Body capacity.State }
@@ -42,13 +44,33 @@ func (s *server) capacity(context.Context, *struct{}) (*capacityOutput, error) {
 	return &capacityOutput{s.Capacity.State()}, nil
 }
 
-// local lets requests from this machine through without a key.
-func (s *server) local(f http.HandlerFunc) http.Handler {
+func anybody(access.Principal) *problem { return nil }
+
+// operator lets those through who may know of all rooms: metrics name captures.
+func operator(p access.Principal) *problem {
+	switch {
+	case !p.Has(access.Operate):
+		return forbid(p, access.Operate)
+	case !p.Everywhere():
+		return newProblem(http.StatusForbidden, "foreign_room", "metrics concern all rooms; key %s is for %s only", p.ID, strings.Join(p.Rooms, ", "))
+	}
+	return nil
+}
+
+// local lets requests from this machine through without a key, and others with
+// one that may.
+func (s *server) local(may func(access.Principal) *problem, f http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, _ := net.SplitHostPort(r.RemoteAddr)
-		if ip := net.ParseIP(host); !s.keyed(r) && (ip == nil || !ip.IsLoopback()) {
-			refuse(w, "this needs an API key from another machine: Authorization: Bearer <key>")
-			return
+		if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+			p, ok := s.identify(w, r)
+			if !ok {
+				return
+			}
+			if refused := may(p); refused != nil {
+				refused.serve(w)
+				return
+			}
 		}
 		f(w, r)
 	})

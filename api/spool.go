@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"mixdown/access"
 	"mixdown/storage"
 )
 
@@ -37,11 +38,16 @@ func (s *server) spoolRoutes() {
 	register(s, http.MethodGet, "/v1/spool", "get-spool", "What waits for its storage, what was moved aside, and how long there is room", s.getSpool)
 }
 
-func (s *server) getSpool(context.Context, *struct{}) (*spoolStatus, error) {
-	out := &spoolStatus{}
+// getSpool leaves out for a key for some rooms what names files: those may be
+// of others.
+func (s *server) getSpool(ctx context.Context, _ *struct{}) (*spoolStatus, error) {
+	out, whole := &spoolStatus{}, access.From(ctx).Everywhere()
 	var err error
 	if out.Body.Aside, err = s.Aside(); err != nil {
 		return nil, problemOf(err)
+	}
+	if !whole {
+		out.Body.Aside = storage.Aside{Quarantine: []string{}, Conflicts: []storage.ConflictFile{}}
 	}
 	out.Body.Space = s.Space()
 	out.Body.Storages = map[string]storageStatus{}
@@ -49,6 +55,9 @@ func (s *server) getSpool(context.Context, *struct{}) (*spoolStatus, error) {
 		o := storageStatus{
 			Pending: st.Pending, Bytes: st.Bytes, OldestSeconds: math.Round(st.Oldest.Seconds()),
 			Uploaded: st.Uploaded, Failures: st.Failures, Conflicts: st.Conflicts, BackedUp: st.BackedUp, LastError: st.LastError,
+		}
+		if !whole {
+			o.LastError = ""
 		}
 		if !st.Down.IsZero() {
 			down := st.Down.UTC().Round(time.Millisecond)

@@ -188,9 +188,9 @@ func (s *Spec) tokens() []*string {
 	return all
 }
 
-// unredact gives tokens that are as they were shown their values again. A
+// Unredact gives tokens that are as they were shown their values again. A
 // stream's or a target's token is only its own address's.
-func (s *Spec) unredact(before Spec) {
+func (s *Spec) Unredact(before Spec) {
 	restore := func(now *string, was string) {
 		if *now == redactedToken {
 			*now = was

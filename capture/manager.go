@@ -190,6 +190,9 @@ func (m *Manager) Start(id string, spec Spec) (*Capture, bool, error) {
 		return nil, false, fmt.Errorf("%q: %w", id, ErrBadID)
 	}
 	spec = spec.withDefaults()
+	if c, err := m.Get(id); err == nil { // as it is shown it means the same
+		spec.Unredact(c.spec)
+	}
 	if err := m.Check(spec); err != nil {
 		return nil, false, err
 	}

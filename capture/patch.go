@@ -27,7 +27,7 @@ func (c *Capture) Patch(doc []byte, actor string) error {
 	if err != nil {
 		return err
 	}
-	after.unredact(before)
+	after.Unredact(before)
 	after = after.filled()
 	nameOutputs(after.Record, now.Record, now.Retired)
 	problems := fixed(before, after)

@@ -250,6 +250,9 @@ func (s Spec) check(env *Config) error {
 			add(at+"channels", "must be 1 or 2")
 		}
 	}
+	if slices.ContainsFunc(s.tokens(), func(t *string) bool { return *t == redactedToken }) {
+		add("token", "%q is what is shown instead of a token: send the token, or change what has it by PATCH", redactedToken)
+	}
 	s.Room.check(env, add)
 	s.Mix.check(add)
 	s.Tone.check(add)
