@@ -38,8 +38,9 @@ func TestPlantedSecrets(t *testing.T) {
 	}))
 	t.Cleanup(hooks.Close)
 	hookKey := base64.StdEncoding.EncodeToString([]byte("webhook-canary-of-32-bytes-long!"))
+	const appSecret = "0123456789abcdef0123456789canary" // people mint with it while the map below grows
 	secrets := map[string]string{
-		"API key": "api-key-canary-5f0e", "app secret": "0123456789abcdef0123456789canary",
+		"API key": "api-key-canary-5f0e", "app secret": appSecret,
 		"S3 secret": bucket.SecretKey, "webhook secret": hookKey,
 	}
 	c := configs.Default()
@@ -51,13 +52,13 @@ func TestPlantedSecrets(t *testing.T) {
 	d := newChild(t)
 	d.args = append([]string{"--config", writeConfig(t, c)}, d.args...)
 	d.env = []string{
-		"MIXDOWN_API_KEY=" + secrets["API key"], "MIXDOWN_APP_ID=7", "MIXDOWN_APP_SECRET=" + secrets["app secret"], "GOTRACEBACK=all",
+		"MIXDOWN_API_KEY=" + secrets["API key"], "MIXDOWN_APP_ID=7", "MIXDOWN_APP_SECRET=" + appSecret, "GOTRACEBACK=all",
 	}
 	d.start()
 	if line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", d.cmd.Process.Pid)); err != nil || bytes.Contains(line, []byte("canary")) {
 		t.Errorf("the process's arguments: %q, %v", line, err)
 	}
-	mint := func(user string) (string, error) { return mintFor(secrets["app secret"], 7, user) }
+	mint := func(user string) (string, error) { return mintFor(appSecret, 7, user) }
 	join(t, "http://"+d.http, "r", "ann", tone(t, annHz), mint)
 	roomToken, err := mint("recorder-secret")
 	if err != nil {

@@ -110,6 +110,9 @@ func TestWebhooksOverHTTP(t *testing.T) {
 	if _, seqs := box.got(); !slices.IsSorted(seqs) || box.wrong != 0 {
 		t.Errorf("the events came as %v; %d were signed wrongly", seqs, box.wrong)
 	}
+	waitFor(t, 30*time.Second, "nothing waits", func() bool { // the daemon counts a delivery after the inbox does
+		return decode[webhook.Status](h.ask("GET", "/v1/webhooks/ops", nil).ok(200)).Pending == 0
+	})
 	if list := decode[struct{ Webhooks []webhook.Status }](h.ask("GET", "/v1/webhooks", nil).ok(200)); len(list.Webhooks) != 1 || list.Webhooks[0].Pending != 0 {
 		t.Errorf("the list is %+v", list)
 	}
