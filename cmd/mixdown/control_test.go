@@ -21,6 +21,15 @@ import (
 	"mixdown/storage"
 )
 
+// act is the time before something was asked for and the time after it was
+// answered, since the start of the capture: it happened in between.
+type act struct{ before, after time.Duration }
+
+// brings says that an effect came with the act, or shortly after it.
+func (a act) brings(at time.Duration) bool {
+	return at >= a.before-time.Millisecond && at <= a.after+300*time.Millisecond
+}
+
 // TestControl: a running capture is changed and paused over REST, and its
 // recording shows it: gains move in their time, who is muted or excluded is not
 // in the mix, outputs come and go in the middle, and all of it verifies.
@@ -35,27 +44,27 @@ func TestControl(t *testing.T) {
 	h := callOfTwo(t, body, func(c *configs.Config) { data = c.Data })
 	start := decode[capture.Status](h.ask("GET", "/v1/captures/c", nil).ok(200)).Start
 	since := func() time.Duration { return time.Since(start.Time) }
-	patch := func(doc string) capture.Status {
-		return decode[capture.Status](h.ask("PATCH", "/v1/captures/c", doc, "Content-Type", "application/merge-patch+json").ok(200))
+	did := func(method, path string, body any, header ...string) (capture.Status, act) {
+		before := since()
+		a := h.ask(method, path, body, header...).ok(200)
+		return decode[capture.Status](a), act{before, since()}
+	}
+	patch := func(doc string) (capture.Status, act) {
+		return did("PATCH", "/v1/captures/c", doc, "Content-Type", "application/merge-patch+json")
 	}
 	time.Sleep(time.Second)
 
-	faded := since()
-	st := patch(`{"mix":{"gains":{"ann":-20},"rampMs":1000},"labels":{"desk":null,"topic":"x"},"limits":{"maxSeconds":600}}`)
+	st, faded := patch(`{"mix":{"gains":{"ann":-20},"rampMs":1000},"labels":{"desk":null,"topic":"x"},"limits":{"maxSeconds":600}}`)
 	if st.Mix.Gains["ann"] != -20 || st.Labels["topic"] != "x" || st.Labels["desk"] != "" || st.Labels["case"] != "A-17" || st.Limits.MaxSeconds != 600 {
 		t.Errorf("after a patch: %+v", st.Spec)
 	}
 	time.Sleep(1500 * time.Millisecond)
-	muted := since()
-	patch(`{"mix":{"mute":["bea"]}}`)
+	_, muted := patch(`{"mix":{"mute":["bea"]}}`)
 	time.Sleep(700 * time.Millisecond)
-	unmuted := since()
-	patch(`{"mix":{"mute":[],"exclude":["ann"]}}`)
+	_, unmuted := patch(`{"mix":{"mute":[],"exclude":["ann"]}}`)
 	time.Sleep(700 * time.Millisecond)
-	included := since()
-	patch(`{"mix":{"exclude":null,"gains":null}}`)
-	added := since()
-	st = patch(`{"record":[{"what":"mix","format":"wav","segmentSeconds":3},{"what":"streams","segmentSeconds":3},{"what":"mix","format":"flac","segmentSeconds":1}],"republish":[{"streamID":"out"}]}`)
+	_, included := patch(`{"mix":{"exclude":null,"gains":null}}`)
+	st, added := patch(`{"record":[{"what":"mix","format":"wav","segmentSeconds":3},{"what":"streams","segmentSeconds":3},{"what":"mix","format":"flac","segmentSeconds":1}],"republish":[{"streamID":"out"}]}`)
 	if len(st.Record) != 3 || st.Record[0].ID != "mix-wav" || st.Record[2].ID != "mix-flac" {
 		t.Errorf("outputs: %+v", st.Record)
 	}
@@ -63,14 +72,12 @@ func TestControl(t *testing.T) {
 		return strings.Contains(string(h.ask("GET", "/v1/rooms/r", nil).body), `"out"`)
 	})
 	time.Sleep(time.Second)
-	removed := since()
-	patch(`{"record":[{"id":"mix-wav","what":"mix","format":"wav","segmentSeconds":3},{"what":"streams","segmentSeconds":3}],"republish":[]}`)
+	_, removed := patch(`{"record":[{"id":"mix-wav","what":"mix","format":"wav","segmentSeconds":3},{"what":"streams","segmentSeconds":3}],"republish":[]}`)
 	eventually(t, "the mix is not published any more", 10*time.Second, func() bool {
 		return !strings.Contains(string(h.ask("GET", "/v1/rooms/r", nil).body), `"out"`)
 	})
 
-	paused := since()
-	st = decode[capture.Status](h.ask("POST", "/v1/captures/c/pause", map[string]any{"mode": "skip", "reason": "card number", "maxSeconds": 60}).ok(200))
+	st, paused := did("POST", "/v1/captures/c/pause", map[string]any{"mode": "skip", "reason": "card number", "maxSeconds": 60})
 	if st.State != capture.Paused || st.Pauses[0].Reason != "card number" || st.Pauses[0].Actor != "admin" || st.Pauses[0].Until == nil {
 		t.Errorf("paused: %s %+v", st.State, st.Pauses)
 	}
@@ -78,8 +85,7 @@ func TestControl(t *testing.T) {
 		return strings.Contains(string(h.ask("GET", "/v1/rooms/r", nil).body), `"recording":"paused"`)
 	})
 	time.Sleep(time.Second)
-	resumed := since()
-	st = decode[capture.Status](h.ask("POST", "/v1/captures/c/resume", nil).ok(200))
+	st, resumed := did("POST", "/v1/captures/c/resume", nil)
 	if st.State != capture.Recording || len(st.Pauses) != 0 {
 		t.Errorf("resumed: %s %+v", st.State, st.Pauses)
 	}
@@ -96,26 +102,67 @@ func TestControl(t *testing.T) {
 		t.Error("the recording is not intact")
 	}
 	m := decode[storage.Manifest](h.ask("GET", "/v1/recordings/c", nil).ok(200))
-	mix := outputFrames(t, filepath.Join(data, "recordings", "r", "c"), &m, "mix-wav")
+	changesAreHeard(t, outputFrames(t, filepath.Join(data, "recordings", "r", "c"), &m, "mix-wav"), h.changed("c"), faded, muted, unmuted, included)
+	gapsAreOf(t, &m, added, removed, paused, resumed)
+	if l := m.Ledger["ann/ann-mic"]; l["excluded"] < 500 || l["paused"] < 900 {
+		t.Errorf("ann's ledger: %v", l)
+	}
+	if l := m.Ledger["bea/bea-mic"]; l["muted"] < 500 || l["paused"] < 900 {
+		t.Errorf("bea's ledger: %v", l)
+	}
+}
+
+// changed is when a capture was first changed, as its events.jsonl has it.
+func (h *here) changed(id string) time.Duration {
+	h.t.Helper()
+	for line := range strings.Lines(string(h.ask("GET", "/v1/recordings/"+id+"/files/events.jsonl", nil).ok(200).body)) {
+		var e struct {
+			Type   string
+			Sample int64
+		}
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			h.t.Fatalf("events.jsonl: %v: %s", err, line)
+		}
+		if e.Type == "capture.changed" {
+			return pcm.Duration(e.Sample)
+		}
+	}
+	h.t.Fatal("events.jsonl tells of no change")
+	return 0
+}
+
+// changesAreHeard: in the mix ann fades from the first change on, bea is
+// muted, and ann is excluded.
+func changesAreHeard(t *testing.T, mix []pcm.Frame, changed time.Duration, faded, muted, unmuted, included act) {
+	t.Helper()
 	between := func(hz float64, from, to time.Duration) float64 {
 		return pcmtest.Level(mix[from/pcm.FrameTime:to/pcm.FrameTime], hz)
 	}
 	const ms = time.Millisecond
-	full := between(annHz, faded-500*ms, faded-50*ms)
+	if !faded.brings(changed) {
+		t.Errorf("the fade begins at %v, asked for from %v to %v", changed, faded.before, faded.after)
+	}
+	full := between(annHz, faded.before-500*ms, faded.before-50*ms)
 	for after, want := range map[time.Duration]float64{500 * ms: -10, 1200 * ms: -20} {
-		if got := between(annHz, faded+after-50*ms, faded+after+50*ms) - full; math.Abs(got-want) > 2.5 {
+		if got := between(annHz, changed+after-50*ms, changed+after+50*ms) - full; math.Abs(got-want) > 2.5 {
 			t.Errorf("%v after the change ann is at %.1f dB, want %.0f", after, got, want)
 		}
 	}
-	if got := between(beaHz, muted+150*ms, unmuted-50*ms); got > -60 {
+	if got := between(beaHz, muted.after+150*ms, unmuted.before-50*ms); got > -60 {
 		t.Errorf("bea is muted at %.1f dB", got)
 	}
-	if got := between(annHz, unmuted+150*ms, included-50*ms); got > -60 {
+	if got := between(annHz, unmuted.after+150*ms, included.before-50*ms); got > -60 {
 		t.Errorf("ann is excluded at %.1f dB", got)
 	}
-	if got := between(beaHz, unmuted+150*ms, included-50*ms); got < -30 {
+	if got := between(beaHz, unmuted.after+150*ms, included.before-50*ms); got < -30 {
 		t.Errorf("bea is not muted any more, but at %.1f dB", got)
 	}
+}
+
+// gapsAreOf: an output is there from when it was added until it was removed,
+// and the others have a gap where the capture was paused.
+func gapsAreOf(t *testing.T, m *storage.Manifest, added, removed, paused, resumed act) {
+	t.Helper()
 	var flac [2]time.Duration
 	for _, s := range m.Segments {
 		if s.Output == "mix-flac" {
@@ -125,11 +172,11 @@ func TestControl(t *testing.T) {
 			flac[1] = pcm.Duration(s.StartSample + s.Samples)
 		}
 	}
-	if off := flac[0] - added; off < 0 || off > 300*ms {
-		t.Errorf("the flac begins at %v, asked for at %v", flac[0], added)
+	if !added.brings(flac[0]) {
+		t.Errorf("the flac begins at %v, asked for from %v to %v", flac[0], added.before, added.after)
 	}
-	if off := flac[1] - removed; off < 0 || off > 300*ms {
-		t.Errorf("the flac ends at %v, to be ended at %v", flac[1], removed)
+	if !removed.brings(flac[1]) {
+		t.Errorf("the flac ends at %v, to be ended from %v to %v", flac[1], removed.before, removed.after)
 	}
 	gaps := map[string]storage.Gap{}
 	for _, g := range m.Gaps {
@@ -138,15 +185,9 @@ func TestControl(t *testing.T) {
 	for _, output := range []string{"mix-wav", "streams-ogg/ann/ann-mic", "streams-ogg/bea/bea-mic"} {
 		g := gaps[output]
 		from, to := pcm.Duration(g.StartSample), pcm.Duration(g.StartSample+g.Samples)
-		if from < paused || from > paused+300*ms || to < resumed || to > resumed+300*ms || !strings.Contains(g.Reason, "card number") {
-			t.Errorf("%s: gap %v to %v of a pause from %v to %v: %+v", output, from, to, paused, resumed, g)
+		if !paused.brings(from) || !resumed.brings(to) || !strings.Contains(g.Reason, "card number") {
+			t.Errorf("%s: gap %v to %v, paused within %v and resumed within %v: %+v", output, from, to, paused, resumed, g)
 		}
-	}
-	if l := m.Ledger["ann/ann-mic"]; l["excluded"] < 500 || l["paused"] < 900 {
-		t.Errorf("ann's ledger: %v", l)
-	}
-	if l := m.Ledger["bea/bea-mic"]; l["muted"] < 500 || l["paused"] < 900 {
-		t.Errorf("bea's ledger: %v", l)
 	}
 }
 
