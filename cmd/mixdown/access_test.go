@@ -159,7 +159,7 @@ func TestKeysComeAndGo(t *testing.T) {
 	h := startHere(t, func(c *configs.Config) { c.Data = data })
 	made := h.makeKey([]access.Role{access.Reviewer})
 	soon := decode[madeKey](h.ask("POST", "/v1/api-keys", map[string]any{
-		"name": "soon over", "roles": []string{"operator"}, "expiresAt": time.Now().Add(300 * time.Millisecond),
+		"name": "soon over", "roles": []string{"operator"}, "expiresAt": time.Now().Add(5 * time.Second),
 	}).ok(201))
 	file, err := os.ReadFile(filepath.Join(data, "api-keys.json"))
 	if err != nil || strings.Contains(string(file), made.Key) {
@@ -186,7 +186,7 @@ func TestKeysComeAndGo(t *testing.T) {
 	h.askAs(made.Key, "GET", "/v1/me", nil).problem(401, "unauthorized")
 	h.askAs("", "GET", "/v1/me", nil, "Cookie", cookie).problem(401, "unauthorized")
 	h.ask("DELETE", "/v1/api-keys/"+made.ID, nil).problem(404, "key_not_found")
-	eventually(t, "the short key is over", 5*time.Second, func() bool {
+	eventually(t, "the short key is over", 20*time.Second, func() bool {
 		return h.askAs(soon.Key, "GET", "/v1/me", nil).status == 401
 	})
 	for _, wrong := range []map[string]any{

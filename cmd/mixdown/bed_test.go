@@ -186,11 +186,17 @@ const hesitate = 250 * time.Millisecond
 // daemon's.
 func join(t testing.TB, url, room, user string, packets []sound, mint func(user string) (string, error)) *person {
 	t.Helper()
-	return joinOver(t, nil, url, room, user, packets, mint)
+	return joinOver(t, nil, url, room, user, repeated(packets), mint)
 }
 
-// joinOver is join with a socket of the test's; nil is one of the machine's.
-func joinOver(t testing.TB, socket net.PacketConn, url, room, user string, packets []sound, mint func(user string) (string, error)) *person {
+// repeated is packets over and over: what a person says in packet n.
+func repeated(packets []sound) func(n int64) sound {
+	return func(n int64) sound { return packets[n%int64(len(packets))] }
+}
+
+// joinOver is join with a socket of the test's, nil is one of the machine's,
+// and with what is said in packet n.
+func joinOver(t testing.TB, socket net.PacketConn, url, room, user string, says func(n int64) sound, mint func(user string) (string, error)) *person {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	engine, err := peer.New(peer.Config{Conn: socket, SenderReports: true, Log: log})
@@ -212,7 +218,7 @@ func joinOver(t testing.TB, socket net.PacketConn, url, room, user string, packe
 		quick := func(int) time.Duration { return 200 * time.Millisecond }
 		_ = joiner.NewParticipant(sys, login, deaf{}, pubs, quick, log).Run(ctx)
 	})
-	speech.Go(func() { p.speak(speaking, packets) })
+	speech.Go(func() { p.speak(speaking, says) })
 	p.leave = sync.OnceFunc(func() {
 		silence()
 		speech.Wait()
@@ -225,15 +231,15 @@ func joinOver(t testing.TB, socket net.PacketConn, url, room, user string, packe
 	return p
 }
 
-// speak publishes packets, again and again, until ctx ends.
-func (p *person) speak(ctx context.Context, packets []sound) {
+// speak publishes packet after packet until ctx ends.
+func (p *person) speak(ctx context.Context, says func(n int64) sound) {
 	for n := int64(0); ; n++ {
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(time.Until(p.instant(n))):
 		}
-		s := packets[n%int64(len(packets))]
+		s := says(n)
 		_ = p.pub.WritePacket(joiner.OutPacket{Pos: n * pcm.FrameSize, Samples: pcm.FrameSize, Level: s.level, Payload: s.payload})
 		if p.pub.Stats().Sent > 0 {
 			p.first.CompareAndSwap(0, n+1)

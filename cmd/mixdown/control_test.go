@@ -290,7 +290,13 @@ func TestListeningOverWebSocket(t *testing.T) {
 // pcm reads n frames of /live/ws.
 func (h *here) pcm(query string, n int) (frames []pcm.Frame, positions []int64) {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(h.t.Context(), 20*time.Second)
+	return h.pcmUntil(query, func(read int) bool { return read >= n })
+}
+
+// pcmUntil reads /live/ws until it has read enough frames.
+func (h *here) pcmUntil(query string, enough func(read int) bool) (frames []pcm.Frame, positions []int64) {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(h.t.Context(), time.Minute)
 	defer cancel()
 	ws, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(h.at.HTTP, "http")+"/v1/captures/c/live/ws"+query,
 		&websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + h.key}}})
@@ -304,7 +310,7 @@ func (h *here) pcm(query string, n int) (frames []pcm.Frame, positions []int64) 
 		Rate, Channels, Samples int
 		Start                   time.Time
 	}
-	for len(frames) < n {
+	for !enough(len(frames)) {
 		kind, b, err := ws.Read(ctx)
 		if err != nil {
 			h.t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -41,7 +42,7 @@ func callOfTwo(t *testing.T, body map[string]any, edit ...func(*configs.Config))
 // listen reads a live stream for a while.
 func (h *here) listen(query string, until func(read int) bool) []byte {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(h.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(h.t.Context(), time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.at.HTTP+"/v1/captures/c/live"+query, nil)
 	if err != nil {
@@ -104,9 +105,21 @@ func TestListening(t *testing.T) {
 			})
 		}
 	})
-	ended := make(chan []byte)
-	go func() { ended <- h.listen("", func(int) bool { return false }) }()
-	<-time.After(500 * time.Millisecond)
+	begun, ended := make(chan struct{}), make(chan []byte)
+	begin := sync.OnceFunc(func() { close(begun) })
+	go func() {
+		ended <- h.listen("", func(read int) bool {
+			if read > 0 {
+				begin()
+			}
+			return false
+		})
+	}()
+	select {
+	case <-begun:
+	case <-time.After(20 * time.Second):
+		t.Fatal("nothing is heard of the live stream")
+	}
 	h.ask("POST", "/v1/captures/c/stop", nil).ok(200)
 	select {
 	case b := <-ended:

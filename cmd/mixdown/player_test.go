@@ -65,7 +65,7 @@ func TestConsolePlayer(t *testing.T) {
 	c.sees(`document.body.innerText.includes('Nothing is captured now')`)
 	c.join("standup", "ann", burst(t, annHz, 0, 7*time.Second, time.Minute))
 	bea := newHole(t)
-	joinOver(t, bea, c.at.HTTP, "standup", "bea", burst(t, beaHz, 9*time.Second, time.Minute, time.Minute),
+	joinOver(t, bea, c.at.HTTP, "standup", "bea", repeated(burst(t, beaHz, 9*time.Second, time.Minute, time.Minute)),
 		func(user string) (string, error) { return c.mint("standup", user), nil })
 	call[capture.Status](t, c.client, "PUT", "/v1/captures/cut", capture.Spec{
 		Room:   capture.RoomSpec{RoomID: "standup"},

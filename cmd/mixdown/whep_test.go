@@ -96,7 +96,7 @@ func (h *here) push(to joiner.Endpoint, packets []sound) *person {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { h.whep.Push(ctx, to, p.pub) })
-	wg.Go(func() { p.speak(ctx, packets) })
+	wg.Go(func() { p.speak(ctx, repeated(packets)) })
 	p.leave = sync.OnceFunc(func() {
 		cancel()
 		wg.Wait()
