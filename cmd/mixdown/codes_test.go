@@ -166,29 +166,28 @@ func (p produced) ofErasure() {
 		p.t.Fatal(err)
 	}
 	const key = "r/secret/keys/streams/ann/ann-mic.age"
-	lock := func() (over func()) {
-		l := storage.Lock{Mode: storage.Governance, Until: time.Now().Add(2 * time.Second).Truncate(time.Second)}
-		if err := local.ExtendLock(p.t.Context(), key, l); err != nil {
+	lock := func() {
+		p.t.Helper()
+		if err := local.ExtendLock(p.t.Context(), key, storage.Lock{Mode: storage.Governance, Until: time.Now().Add(time.Hour)}); err != nil {
 			p.t.Fatal(err)
 		}
-		return func() { <-time.After(time.Until(l.Until) + 100*time.Millisecond) }
 	}
 	name := filepath.Join(root, filepath.FromSlash(key))
 	kept, err := os.ReadFile(name)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	over := lock()
+	lock()
 	erase("secret", 409, "recording_locked")
-	over()
+	breakLock(p.t, root, key)
 	p.ask("POST", "/v1/recordings/secret/erase", ann).ok(200)
 	// The key comes back from a backup, and under a lock.
 	if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, kept, 0o600)); err != nil {
 		p.t.Fatal(err)
 	}
-	over = lock()
+	lock()
 	erase("secret", 503, "erasure_incomplete")
-	over()
+	breakLock(p.t, root, key)
 	p.ask("POST", "/v1/recordings/secret/erase", ann).ok(200)
 	if _, err := os.Stat(name); err == nil {
 		p.t.Error("the key that came back is still there")
@@ -232,8 +231,15 @@ func (p produced) ofTheEnd() {
 	ended := make(chan struct{})
 	go func() { p.stop(); close(ended) }()
 	defer func() { <-ended }()
-	eventually(p.t, "the daemon stops", 4*time.Second, func() bool { return p.ask("GET", "/readyz", nil).status == 503 })
-	p.refused("GET", "/readyz", nil, 503, "not_ready")
-	eventually(p.t, "no captures start", 4*time.Second, func() bool { return p.ask("POST", "/v1/captures", spec("r")).status == 503 })
-	p.refused("POST", "/v1/captures", spec("r"), 503, "shutting_down")
+	var last answer // asked again, the daemon may be gone
+	eventually(p.t, "the daemon stops", 4*time.Second, func() bool {
+		last = p.ask("GET", "/readyz", nil)
+		return last.status == 503
+	})
+	p.note(last, 503, "not_ready")
+	eventually(p.t, "no captures start", 4*time.Second, func() bool {
+		last = p.ask("POST", "/v1/captures", spec("r"))
+		return last.status == 503
+	})
+	p.note(last, 503, "shutting_down")
 }

@@ -35,8 +35,9 @@ func TestEncryptedKilledErased(t *testing.T) {
 	d.env = []string{"MIXDOWN_ENCRYPTION_RECIPIENTS=" + public, "MIXDOWN_ENCRYPTION_REQUIRED=true"}
 	d.start()
 	voices := map[string][]sound{"ann": tone(t, 400), "bob": tone(t, 1000)}
-	for user, packets := range voices {
-		join(t, "http://"+d.http, "r", user, packets, minter(d.data))
+	people := map[float64]*person{}
+	for hz, user := range map[float64]string{400: "ann", 1000: "bob"} {
+		people[hz] = join(t, "http://"+d.http, "r", user, voices[user], minter(d.data))
 	}
 	spec := capture.Spec{Room: capture.RoomSpec{RoomID: "r"}, Record: []capture.RecordSpec{
 		{What: "mix", Format: "wav", SegmentSeconds: 5}, {What: "streams", Format: "ogg", SegmentSeconds: 5},
@@ -44,7 +45,7 @@ func TestEncryptedKilledErased(t *testing.T) {
 	call[capture.Status](t, d.client(), http.MethodPut, "/v1/captures/c1", spec)
 	heardBoth(t, d)
 	<-time.After(4 * time.Second)
-	killed := time.Now()
+	told, killed := sent(people), time.Now()
 	d.end(syscall.SIGKILL)
 	noPackets(t, d.data, voices)
 	d.start()
@@ -62,7 +63,7 @@ func TestEncryptedKilledErased(t *testing.T) {
 	for hz, output := range map[float64]string{400: "streams-ogg/ann/ann-mic", 1000: "streams-ogg/bob/bob-mic"} {
 		for _, output := range []string{output, "mix-wav"} {
 			frames, start := readOutput(t, clear, plain(m), output)
-			if missing := killed.Sub(lastHeard(frames, start, hz, killed)); missing > time.Second {
+			if missing := earlier(killed, told[hz]).Sub(lastHeard(frames, start, hz, killed)); missing > time.Second {
 				t.Errorf("%s misses %s of %.0f Hz before the kill", output, seconds(missing), hz)
 			}
 		}
