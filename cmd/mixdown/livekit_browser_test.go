@@ -123,6 +123,8 @@ func TestLiveKitBrowsers(t *testing.T) { // alone: two browsers are enough for a
 			continue
 		}
 		own := "streams-ogg/" + s.UserID + "/" + s.StreamID
+		l := m.Ledger[s.Key()] // a page that stutters sends nothing meanwhile
+		stutter := int(l["stalled"]+l["concealed"]+l["lost"]) / 20
 		for _, output := range []string{own, "mix-ogg"} {
 			from, to := pcm.Samples(began.Sub(zero[output])), pcm.Samples(ended.Sub(zero[output]))
 			if int64(len(tracks[output])) < to {
@@ -136,8 +138,8 @@ func TestLiveKitBrowsers(t *testing.T) { // alone: two browsers are enough for a
 					silent++
 				}
 			}
-			t.Logf("%s: %.0f Hz, silent in %d of %d frames", output, hz, silent, len(all))
-			if silent > len(all)/50 {
+			t.Logf("%s: %.0f Hz, silent in %d of %d frames, stutters for %d", output, hz, silent, len(all), stutter)
+			if silent > len(all)/50+min(stutter, len(all)/5) {
 				t.Errorf("%s lacks %.0f Hz in %d of %d frames", output, hz, silent, len(all))
 			}
 		}
