@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"slices"
@@ -44,41 +45,49 @@ func TestQuality(t *testing.T) {
 			t.Errorf("%s quality after ms %.0f, want every 3000", what, gaps)
 		}
 	}
-	type stats struct {
-		ID    string
-		Audio struct {
-			AudioBitrate, AudioFPS, AudioJitter, AudioLevel, AudioPacketsLostRate float64
-			AudioCodec                                                            string
-			AudioSamplingRate, AudioQuality                                       int
+	for _, what := range []string{"publish", "play"} {
+		var reports [][]string
+		for _, s := range webtest.Eval[[]quality](t, ann.ctx, fill(`quality[%s]`, []any{what})) {
+			reports = append(reports, s.wrong(what == "play"))
 		}
-		RoundTripTime, PeerToPeerDelay float64
-	}
-	publish := webtest.Eval[stats](t, ann.ctx, `quality.publish.at(-1)`)
-	play := webtest.Eval[stats](t, ann.ctx, `quality.play.at(-1)`)
-	for what, s := range map[string]stats{"publish": publish, "play": play} {
-		a := s.Audio
-		if s.ID != "tone" || a.AudioCodec != "opus" || a.AudioSamplingRate != 48000 {
-			t.Errorf("%s: %+v", what, s)
-		}
-		if a.AudioBitrate < 10 || a.AudioBitrate > 200 || a.AudioFPS < 40 || a.AudioFPS > 60 {
-			t.Errorf("%s: %.1f kbit/s in %.1f packets/s", what, a.AudioBitrate, a.AudioFPS)
-		}
-		if a.AudioLevel < 0.15 || a.AudioLevel > 0.35 || a.AudioPacketsLostRate > 20 {
-			t.Errorf("%s: level %.2f, %.1f %% lost", what, a.AudioLevel, a.AudioPacketsLostRate)
+		// A machine that stops for a moment spoils a report, not all of them.
+		if !slices.ContainsFunc(reports, func(wrong []string) bool { return len(wrong) == 0 }) {
+			t.Errorf("%s quality: %q", what, reports)
 		}
 	}
-	if publish.RoundTripTime <= 0 || publish.RoundTripTime > 500 {
-		t.Errorf("round trip %.2f ms", publish.RoundTripTime)
+	webtest.Await(t, ann.ctx, `['push tone', 'pull tone'].every((which) => levels[which] >= 70 && levels[which] <= 90)`, `levels`) // −12 dBov is 80
+}
+
+// quality is a report of the quality of a stream.
+type quality struct {
+	ID    string
+	Audio struct {
+		AudioBitrate, AudioFPS, AudioJitter, AudioLevel, AudioPacketsLostRate float64
+		AudioCodec                                                            string
+		AudioSamplingRate, AudioQuality                                       int
 	}
-	if play.PeerToPeerDelay < 5 || play.PeerToPeerDelay > 1000 {
-		t.Errorf("delay %.1f ms", play.PeerToPeerDelay)
+	RoundTripTime, PeerToPeerDelay float64
+}
+
+// wrong is what is not as it is in a call that works.
+func (q quality) wrong(played bool) (all []string) {
+	a := q.Audio
+	if q.ID != "tone" || a.AudioCodec != "opus" || a.AudioSamplingRate != 48000 {
+		all = append(all, fmt.Sprintf("%+v", q))
 	}
-	levels := webtest.Eval[map[string]int](t, ann.ctx, `levels`)
-	for _, which := range []string{"push tone", "pull tone"} {
-		if l := levels[which]; l < 70 || l > 90 { // −12 dBov is 80
-			t.Errorf("sound levels %v", levels)
-		}
+	if a.AudioBitrate < 10 || a.AudioBitrate > 200 || a.AudioFPS < 40 || a.AudioFPS > 60 {
+		all = append(all, fmt.Sprintf("%.1f kbit/s in %.1f packets/s", a.AudioBitrate, a.AudioFPS))
 	}
+	if a.AudioLevel < 0.15 || a.AudioLevel > 0.35 || a.AudioPacketsLostRate > 20 {
+		all = append(all, fmt.Sprintf("level %.2f, %.1f %% lost", a.AudioLevel, a.AudioPacketsLostRate))
+	}
+	if !played && (q.RoundTripTime <= 0 || q.RoundTripTime > 500) {
+		all = append(all, fmt.Sprintf("round trip %.2f ms", q.RoundTripTime))
+	}
+	if played && (q.PeerToPeerDelay < 5 || q.PeerToPeerDelay > 1000) {
+		all = append(all, fmt.Sprintf("delay %.1f ms", q.PeerToPeerDelay))
+	}
+	return all
 }
 
 // TestRetransmission loses 15 % of the packets both ways: browsers must send
@@ -169,11 +178,12 @@ func TestTokenExpiry(t *testing.T) {
 	ann.await("expires " + roomID)
 	ann.do(`zg.destroyEngine(); window.zg = engine(); zg.on('tokenWillExpire', (room) => zg.log.push('expires ' + room))`)
 
-	ann.token = d.mint("ann", 3*time.Second)
+	ann.token = d.mint("ann", 8*time.Second)
+	expired := time.Now().Add(9 * time.Second)
 	ann.login()
 	ann.do(`zg.createPusher(raw).start('first')`)
 	ann.await("expires " + roomID)
-	ann.do(`new Promise((resolve) => setTimeout(resolve, 4000))`)
+	<-time.After(time.Until(expired))
 	late := `refusal(zg.createStream({camera: {audio: true, video: false}}).then((stream) => {
 		window.late = stream;
 		zg.log.length = 0;

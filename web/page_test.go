@@ -78,7 +78,7 @@ func (v *visitor) people(want ...string) {
 
 func (v *visitor) press(keys string) {
 	v.t.Helper()
-	ctx, cancel := context.WithTimeout(v.ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(v.ctx, 30*time.Second) // as for everything else in a page
 	defer cancel()
 	check(v.t, chromedp.Do(ctx, chromedp.KeyEvent(keys)))
 }

@@ -175,7 +175,7 @@ func Do(t testing.TB, ctx context.Context, script string) {
 
 // Await waits until a JavaScript expression is true. If that does not happen
 // in time the test fails, with the value of the expression detail ("" for
-// none).
+// none). A condition about what is not there yet may throw.
 func Await(t testing.TB, ctx context.Context, condition, detail string) {
 	t.Helper()
 	if detail == "" {
@@ -183,11 +183,16 @@ func Await(t testing.TB, ctx context.Context, condition, detail string) {
 	}
 	script := fmt.Sprintf(`(async () => {
 		const end = performance.now() + %d;
-		while (!(%s)) {
-			if (performance.now() > end) return JSON.stringify(%s) ?? 'undefined';
+		for (;;) {
+			let thrown = '';
+			try {
+				if (%s) return '';
+			} catch (e) {
+				thrown = ' (' + e + ')';
+			}
+			if (performance.now() > end) return (JSON.stringify(%s) ?? 'undefined') + thrown;
 			await new Promise((resolve) => setTimeout(resolve, 20));
 		}
-		return '';
 	})()`, (patience - 5*time.Second).Milliseconds(), condition, detail)
 	if state := Eval[string](t, ctx, script); state != "" {
 		t.Fatalf("the page never came to %s: %s", condition, state)
