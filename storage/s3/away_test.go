@@ -121,7 +121,14 @@ func TestAway(t *testing.T) {
 			}
 		}
 	}
-	next := 1
+	remove := func(name string) func() {
+		return func() {
+			if err := p.Toxics.RemoveToxic(t.Context(), name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	next, last := 1, func() {}
 	for _, way := range []struct {
 		name         string
 		begin, after func()
@@ -131,11 +138,13 @@ func TestAway(t *testing.T) {
 				t.Fatal(err)
 			}
 		}},
-		{"swallowed", toxic("timeout", map[string]any{"timeout": 0}), func() { p.Toxics.ResetToxics(t.Context()) }},
-		{"reset", toxic("reset_peer", map[string]any{"timeout": 0}), func() { p.Toxics.ResetToxics(t.Context()) }},
-		{"slow", toxic("bandwidth", map[string]any{"rate": 0}), func() {}}, // not a byte
+		{"swallowed", toxic("timeout", map[string]any{"timeout": 0}), remove("timeout")},
+		{"reset", toxic("reset_peer", map[string]any{"timeout": 0}), remove("reset_peer")},
+		{"slow", toxic("bandwidth", map[string]any{"rate": 0}), nil}, // not a byte; ended below
 	} {
 		way.begin()
+		last() // not before: in between, the bucket would be there
+		last = way.after
 		from := time.Now()
 		for until := from.Add(4 * time.Second); time.Now().Before(until); time.Sleep(500 * time.Millisecond) {
 			if next < segments {
@@ -145,9 +154,6 @@ func TestAway(t *testing.T) {
 		}
 		began := requests.during(from, time.Now())
 		t.Logf("%s: %d requests in %.1f s", way.name, len(began), time.Since(from).Seconds())
-		if way.name != "slow" { // ended below, so that the bucket stays away until then
-			way.after()
-		}
 	}
 	// Several may be under way before the first of them tells that it is away.
 	for all, i := requests.during(<-known, time.Now()), 1; i < len(all); i++ {

@@ -43,13 +43,13 @@ var faults = map[string]fault{
 		forward.ServeHTTP(httptest.NewRecorder(), r)
 		select {
 		case <-r.Context().Done():
-		case <-time.After(4 * time.Second): // the client has given up by then
+		case <-time.After(10 * time.Second): // the client has given up by then
 		}
 		panic(http.ErrAbortHandler)
 	},
 	"one byte a second": func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
 		var b [1]byte
-		for range 4 { // the client has given up by then
+		for range 10 { // the client has given up by then
 			_, _ = r.Body.Read(b[:])
 			select {
 			case <-r.Context().Done():
@@ -101,7 +101,7 @@ func (l *liar) WriteHeader(code int) {
 func impatient(s *storage.Spool, b *s3.Bucket) *storage.Uploader {
 	return storage.NewUploader(s, map[string]storage.Bucket{"s3": b}, storage.Options{
 		Backoff: func(int) time.Duration { return time.Millisecond }, Permanent: time.Millisecond,
-		Deadline: func(int64) time.Duration { return 2 * time.Second },
+		Deadline: func(int64) time.Duration { return 5 * time.Second },
 	})
 }
 
