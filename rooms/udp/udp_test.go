@@ -221,18 +221,25 @@ func TestFlowIsDrainedOnTheTick(t *testing.T) {
 				_, _ = d.Write([]byte("packet"))
 			}
 		}
+		_ = c.SetReadDeadline(time.Now().Add(time.Second)) // a small buffer of the socket loses what nobody reads in time
 	})
 	start := time.Now()
 	buf := make([]byte, 10)
-	for range packets {
-		if _, _, err := c.ReadFromAddrPort(buf); err != nil {
+	got := 0
+	for ; got < packets; got++ {
+		if _, _, err := c.ReadFromAddrPort(buf); errors.Is(err, os.ErrDeadlineExceeded) {
+			break
+		} else if err != nil {
 			t.Fatal(err)
 		}
 	}
 	sender.Wait()
+	if got < packets/2 {
+		t.Errorf("only %d of %d packets came", got, packets)
+	}
 	// A full batch is followed at once: allow for those.
 	if most := 3 + uint64(time.Since(start)/Tick) + packets/batchSize; c.drains > most {
-		t.Errorf("%d wakeups for %d packets in %s", c.drains, packets, time.Since(start))
+		t.Errorf("%d wakeups for %d packets in %s", c.drains, got, time.Since(start))
 	}
 }
 
