@@ -100,7 +100,8 @@ func TestEveryMutationIsFound(t *testing.T) {
 		if err := os.WriteFile(file, changed, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if r, err := audit.VerifyDir(dir, key.PublicKeys()); err == nil && len(r.Problems) == 0 {
+		// A piece of a line at the end is what a crash leaves, and is noted.
+		if r, err := audit.VerifyDir(dir, key.PublicKeys()); err == nil && len(r.Problems)+len(r.Notes) == 0 {
 			t.Fatalf("the log is intact to verify: %+v", r)
 		}
 	})

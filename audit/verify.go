@@ -250,6 +250,9 @@ func verifyDir(dir string, publicKeys []string) (Report, tail, error) {
 			return v.Report, t, fmt.Errorf("%s: %w", name, err)
 		}
 	}
+	if t.torn {
+		v.Notes = append(v.Notes, fmt.Sprintf("%s: ends in the middle of a line, as a crash leaves it: that act was not acknowledged", t.name))
+	}
 	v.against(head, signed, there)
 	return v.Report, t, nil
 }
