@@ -119,28 +119,27 @@ func (s *server) stopCapture(ctx context.Context, in *captureID) (*captureOutput
 }
 
 func (s *server) listCaptures(ctx context.Context, in *captureFilter) (*captureList, error) {
+	behind, ok := parsePlace(in.Cursor)
+	if !ok {
+		return nil, newProblem(http.StatusBadRequest, "bad_cursor", "cursor %q is not from a list of captures", in.Cursor)
+	}
 	all := s.Captures.List()
 	slices.Reverse(all)
 	out := &captureList{}
 	out.Body.Captures = []capture.Status{}
-	skipping := in.Cursor != ""
 	for _, c := range all {
 		st := c.Status()
-		if skipping {
-			skipping = st.ID != in.Cursor
+		if behind.before(placeOf(st)) {
 			continue
 		}
 		if !access.From(ctx).In(st.Room.RoomID) || (in.State != "" && string(st.State) != in.State) || (in.Room != "" && st.Room.RoomID != in.Room) || in.Running && st.State.Ended() {
 			continue
 		}
 		if len(out.Body.Captures) == in.Limit {
-			out.Body.NextCursor = out.Body.Captures[in.Limit-1].ID
+			out.Body.NextCursor = placeOf(out.Body.Captures[in.Limit-1]).String()
 			break
 		}
 		out.Body.Captures = append(out.Body.Captures, st)
-	}
-	if skipping {
-		return nil, newProblem(http.StatusBadRequest, "bad_cursor", "cursor %q is not from a list of captures", in.Cursor)
 	}
 	return out, nil
 }

@@ -90,31 +90,30 @@ func (s *server) listRecordings(ctx context.Context, in *recordingFilter) (*reco
 	if in.Disposed {
 		return s.listDisposed(ctx, in)
 	}
+	behind, ok := parsePlace(in.Cursor)
+	if !ok {
+		return nil, newProblem(http.StatusBadRequest, "bad_cursor", "cursor %q is not from a list of recordings", in.Cursor)
+	}
 	all := s.Captures.List()
 	slices.Reverse(all)
-	out := &recordingList{}
+	out, last := &recordingList{}, place{}
 	out.Body.Recordings = []recording{}
-	skipping := in.Cursor != ""
 	for _, c := range all {
 		if len(c.Storages()) == 0 {
 			continue
 		}
 		st := c.Status()
-		if skipping {
-			skipping = st.ID != in.Cursor
+		if behind.before(placeOf(st)) {
 			continue
 		}
 		if !access.From(ctx).In(st.Room.RoomID) || !in.matches(st) {
 			continue
 		}
 		if len(out.Body.Recordings) == in.Limit {
-			out.Body.NextCursor = out.Body.Recordings[in.Limit-1].ID
+			out.Body.NextCursor = last.String()
 			break
 		}
-		out.Body.Recordings = append(out.Body.Recordings, s.summary(c, st))
-	}
-	if skipping {
-		return nil, newProblem(http.StatusBadRequest, "bad_cursor", "cursor %q is not from a list of recordings", in.Cursor)
+		out.Body.Recordings, last = append(out.Body.Recordings, s.summary(c, st)), placeOf(st)
 	}
 	return out, nil
 }

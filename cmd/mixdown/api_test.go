@@ -254,6 +254,13 @@ func TestLists(t *testing.T) {
 	if len(next.Captures) != 1 || next.Captures[0].ID != "c3" {
 		t.Errorf("the page after c4: %v", next.Captures)
 	}
+	// And when the last one on it is gone.
+	list := decode[struct{ NextCursor string }](h.ask("GET", "/v1/recordings?limit=5", nil).ok(200))
+	must(t, h.captures.Forget("c3"))
+	rest := decode[struct{ Recordings []struct{ ID string } }](h.ask("GET", "/v1/recordings?cursor="+list.NextCursor, nil).ok(200))
+	if len(rest.Recordings) != 3 || rest.Recordings[0].ID != "c2" {
+		t.Errorf("the page after c3, which is gone: %v", rest.Recordings)
+	}
 }
 
 // TestRoomsAndTokens: a token lets a user in, the API shows them and throws
