@@ -133,11 +133,21 @@ func (h *History) flushLocked() error {
 	if h.size < maxHistory {
 		return nil
 	}
-	name := filepath.Join(h.dir, historyName)
-	if err := errors.Join(h.file.Close(), os.Rename(name, name+".old")); err != nil {
+	return h.turn()
+}
+
+// turn begins a new file. If that fails the old one goes on.
+func (h *History) turn() error {
+	name, full := filepath.Join(h.dir, historyName), h.file
+	err := os.Rename(name, name+".old")
+	if err == nil {
+		err = h.reopen()
+	}
+	if err != nil {
+		h.file = full
 		return fmt.Errorf("turn the history of rooms: %w", err)
 	}
-	return h.reopen()
+	return full.Close()
 }
 
 // take takes what was noted, with a sign of life or, for a new file that must

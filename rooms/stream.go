@@ -128,11 +128,21 @@ func (s *Service) claim(l *login, id string) *signal.Error {
 		return fault(signal.CodeDuplicateStream, "another user is publishing a stream of this streamID")
 	case !time.Now().Before(l.claims.Expires):
 		return fault(signal.CodeTokenExpired, "the token has expired; renew it first")
-	case len(l.streams) >= s.cfg.MaxStreamsPerUser:
+	case len(l.streams)+s.claimed(l) >= s.cfg.MaxStreamsPerUser:
 		return fault(signal.CodePublishForbidden, "a user publishes at most %d streams", s.cfg.MaxStreamsPerUser)
 	}
 	s.claims[id] = l
 	return nil
+}
+
+// claimed counts the streams that a login is about to publish.
+func (s *Service) claimed(l *login) (n int) {
+	for _, claimant := range s.claims {
+		if claimant == l {
+			n++
+		}
+	}
+	return n
 }
 
 // media makes the media connection. What it reports comes from media goroutines
