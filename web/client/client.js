@@ -2136,7 +2136,7 @@
       room.token = token;
       room.call("renewToken", { roomID: room.roomID, token }).catch((e) => {
         if (TRANSIENT.has(e.errorCode)) return;
-        room.token = before;
+        if (room.token === token) room.token = before;
         console.warn(`renewToken: ${e.errorCode} ${e.extendedData}`);
       });
       return true;

@@ -36,8 +36,17 @@ export function open(me: Me): [string, Place][] {
 
 /** Where an address leads; to the first that is open if it leads nowhere. */
 export function placeOf(hash: string, me: Me): { name: string; place: Place | undefined; chosen: string } {
-  const [wanted = '', ...rest] = hash.slice(1).split('/').map(decodeURIComponent);
+  const [wanted = '', ...rest] = hash.slice(1).split('/').map(decoded);
   const opened = open(me);
   const [name, place] = opened.find(([n]) => n === wanted) ?? opened[0] ?? ['', undefined];
   return { name, place, chosen: name === wanted ? rest.join('/') : '' };
+}
+
+/** What a part of an address says; one that no page of ours wrote, as it is. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }

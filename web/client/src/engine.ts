@@ -104,7 +104,7 @@ export class ZegoExpressEngine extends Absent {
     room.call('renewToken', { roomID: room.roomID, token }).catch((e: ZegoError) => {
       // A connection that is being made anew will log in with it.
       if (TRANSIENT.has(e.errorCode)) return;
-      room.token = before;
+      if (room.token === token) room.token = before; // unless it was renewed again
       console.warn(`renewToken: ${e.errorCode} ${e.extendedData}`);
     });
     return true;

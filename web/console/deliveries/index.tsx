@@ -54,6 +54,7 @@ export default function Deliveries({ failed, ok }: PlaceProps) {
     const said = new FormData(event.currentTarget as HTMLFormElement);
     const words = (name: string) => String(said.get(name)).split(/[\s,]+/).filter((w) => w !== '');
     const name = String(said.get('name')).trim();
+    if (webhooks.some((w) => w.name === name)) return failed(new Error(`There is a webhook ${name} already.`));
     const made = await act(async () => (await ask('PUT', `/v1/webhooks/${encodeURIComponent(name)}`, {
       url: said.get('url'), events: words('events'), rooms: words('rooms'),
     })).json());
@@ -72,7 +73,7 @@ export default function Deliveries({ failed, ok }: PlaceProps) {
       {adding ? (
         <form class="card" aria-label="New webhook" onSubmit={submit}>
           <div class="line">
-            <label>Name <input name="name" required pattern="[0-9A-Za-z_\-]{1,32}" title="1 to 32 letters, digits, - and _" /></label>
+            <label>Name <input name="name" required pattern="[0-9a-z][0-9a-z\-]{0,31}" title="1 to 32 small letters, digits and -" /></label>
             <label>Address <input name="url" type="url" required placeholder="https://" /></label>
           </div>
           <div class="line">

@@ -77,12 +77,24 @@ export class Meters {
       this.#followed = query;
       this.#end = query === '' ? () => {} : follow(`/v1/meters?${query}`, {
         told: (t) => this.#told(t),
+        connected: (on) => on && this.#forget(), // it tells all again, but not who left meanwhile
         refused: (e) => {
           this.#followed = ''; // a capture is gone; the list of captures says so, too
           if ((e as { status?: number }).status !== 404) this.failed(e);
         },
       });
     }, SETTLE);
+  }
+
+  /** Nobody is known to speak, until it is told. */
+  #forget(): void {
+    for (const [capture, levels] of this.#levels) {
+      for (const streamID of levels.keys()) this.#dirtyLevels.add(keyOf(capture, streamID));
+      if (!this.#news.has(capture)) this.#news.set(capture, {});
+    }
+    this.#levels.clear();
+    this.#figures.clear();
+    this.#show();
   }
 
   #told({ type, data }: Told): void {
@@ -113,7 +125,10 @@ export class Meters {
       const [capture = '', streamID = ''] = key.split('\n');
       this.#rows.get(key)?.level(this.#levels.get(capture)?.get(streamID) ?? null);
     }
-    for (const key of this.#dirtyFigures) this.#rows.get(key)?.figures(this.#figures.get(key)!);
+    for (const key of this.#dirtyFigures) {
+      const figures = this.#figures.get(key);
+      if (figures) this.#rows.get(key)?.figures(figures);
+    }
     for (const [capture, { seconds, state, listening, live }] of this.#news) {
       const card = this.#cards.get(capture);
       if (!card) continue;

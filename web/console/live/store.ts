@@ -1,7 +1,7 @@
 import { follow, type Told } from '../follow';
 import { perFrame } from '../frames';
 import { may, type Me } from '../rights';
-import { get } from '../rest';
+import { Refused, get } from '../rest';
 import { ended, type Capture, type Room, type Spool } from './types';
 
 const ROOMS_EVERY = 3000; // ms between looks at rooms that nobody records: no events tell of them
@@ -156,7 +156,11 @@ export class Store {
     this.#owed.clear();
     for (const id of ids) {
       const { mark } = this;
-      await this.answered(await get<Capture>(`/v1/captures/${encodeURIComponent(id)}`), mark);
+      try {
+        await this.answered(await get<Capture>(`/v1/captures/${encodeURIComponent(id)}`), mark);
+      } catch (e) {
+        if (!(e instanceof Refused && e.status === 404)) throw e; // it is gone
+      }
     }
   }
 }

@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { get } from '../rest';
 import { clock, when } from '../text';
 import type { Props } from './index';
@@ -20,7 +20,12 @@ export function List({ failed, ok }: Props) {
   const [wanted, want] = useState<Wanted>(ANYTHING);
   const [list, setList] = useState<Recording[] | null>(null);
   const [cursor, setCursor] = useState('');
-  const load = async (from: string, over = () => false) => {
+  const newest = useRef(0); // what was asked last: only its answer counts
+  const [more, waitForMore] = useState(false);
+  const load = async (from: string) => {
+    const asked = ++newest.current;
+    const over = () => asked !== newest.current;
+    waitForMore(from !== '');
     try {
       const page = await get<{ recordings: Recording[]; nextCursor?: string }>(`/v1/recordings?${query(wanted, from)}`);
       if (over()) return;
@@ -29,13 +34,14 @@ export function List({ failed, ok }: Props) {
       ok();
     } catch (e) {
       if (!over()) failed(e);
+    } finally {
+      if (!over()) waitForMore(false);
     }
   };
   useEffect(() => {
-    let over = false;
-    const timer = setTimeout(() => load('', () => over), list ? TYPING : 0);
+    const timer = setTimeout(() => load(''), list ? TYPING : 0);
     return () => {
-      over = true;
+      newest.current++;
       clearTimeout(timer);
     };
   }, [wanted]);
@@ -74,7 +80,7 @@ export function List({ failed, ok }: Props) {
           </li>
         ))}
       </ul>
-      {cursor ? <button type="button" onClick={() => load(cursor)}>Older ones</button> : null}
+      {cursor ? <button type="button" disabled={more} onClick={() => load(cursor)}>Older ones</button> : null}
     </section>
   );
 }

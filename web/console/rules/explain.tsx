@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { get } from '../rest';
 import { useRights } from '../rights';
 import { when } from '../text';
@@ -16,14 +16,19 @@ export function Explain({ room, failed, ok }: Props) {
   const may = useRights();
   const [decision, setDecision] = useState<Decision | null>(null);
   const [captures, setCaptures] = useState<string[]>([]); // that run there
+  const newest = useRef(0); // what was asked last: only its answer counts
   const explain = async (about: string, at: string) => {
+    const asked = ++newest.current;
     try {
       const query = new URLSearchParams({ room: about, ...(at ? { at: new Date(at).toISOString() } : {}) });
       const made = await get<Decision>(`/v1/rules/explain?${query}`);
-      setCaptures(may('captures.see') && !at ? await running(about) : []);
+      const run = may('captures.see') && !at ? await running(about) : [];
+      if (asked !== newest.current) return;
+      setCaptures(run);
       setDecision(made);
       ok();
     } catch (e) {
+      if (asked !== newest.current) return;
       setDecision(null);
       failed(e);
     }
