@@ -75,6 +75,10 @@ func TestBadMessages(t *testing.T) {
 		if m := c.exchange("null", sized(256<<10+1)); m.Error == nil || m.Error.Code != signal.CodeInvalidRequest {
 			t.Errorf("a byte more: %+v", m.Error)
 		}
+		many := `{"jsonrpc":"2.0","id":"many","method":"startPlaying","params":{"streamIDs":["s"` + strings.Repeat(`,"s"`, 1000) + `]}}`
+		if m := c.exchange(`"many"`, many); m.Error == nil || m.Error.Code != signal.CodeInvalidParams {
+			t.Errorf("1001 streams at once: %+v", m.Error)
+		}
 		if m := c.exchange("null", strings.Repeat("[", 1<<20)); m.Error == nil || m.Error.Code != signal.CodeInvalidRequest {
 			t.Errorf("a MiB of brackets: %+v", m.Error)
 		}

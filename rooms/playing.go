@@ -77,6 +77,9 @@ func (c *connection) checkStreamIDs(ids []string) *signal.Error {
 	if len(ids) == 0 {
 		return fault(signal.CodeInvalidParams, "streamIDs is empty")
 	}
+	if len(ids) > c.s.cfg.MaxPlaying { // an answer each, for which others wait
+		return fault(signal.CodeInvalidParams, "streamIDs has %d entries; a login plays at most %d streams", len(ids), c.s.cfg.MaxPlaying)
+	}
 	for _, id := range ids {
 		if f := checkStreamID(id); f != nil {
 			return f
