@@ -352,8 +352,13 @@ func (o *outputStore) Create(s encoder.Segment) (encoder.File, error) {
 	return file, nil
 }
 
-// Commit implements encoder.Store: seal, log, publish, in this order.
+// Commit implements encoder.Store: seal, log, publish, in this order. Behind a
+// segment that could not be committed none is: the timeline is made anew, and
+// goes on behind the last one.
 func (o *outputStore) Commit(file encoder.File, s encoder.Segment) error {
+	if s.Index != o.progress.index+1 {
+		return fmt.Errorf("segment %d of %s: segment %d is not sealed", s.Index, o.progress.output.ID, o.progress.index+1)
+	}
 	f := file.(*segmentFile)
 	final, err := o.a.final(f, o.progress.output)
 	if err != nil {

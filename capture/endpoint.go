@@ -189,14 +189,16 @@ func (s *Spec) tokens() []*string {
 }
 
 // Unredact gives tokens that are as they were shown their values again. A
-// stream's or a target's token is only its own address's.
+// token is only its own address's.
 func (s *Spec) Unredact(before Spec) {
 	restore := func(now *string, was string) {
 		if *now == redactedToken {
 			*now = was
 		}
 	}
-	restore(&s.Room.Token, before.Room.Token)
+	if s.Room.URL == before.Room.URL && s.Room.System == before.Room.System {
+		restore(&s.Room.Token, before.Room.Token)
+	}
 	for i := range s.Room.Streams {
 		now := &s.Room.Streams[i]
 		for _, was := range before.Room.Streams {

@@ -148,6 +148,9 @@ func (c *Capture) seal(state State) error {
 
 // sealEvents stores the event log and says under which name.
 func (c *Capture) sealEvents(buckets []string) (name string, sealed storage.Sealed, err error) {
+	if err := c.timeline.archive.catchUp(); err != nil { // a key file of an earlier try, which is made once
+		return "", storage.Sealed{}, err
+	}
 	events, err := c.timeline.events.reader()
 	if err != nil {
 		return "", storage.Sealed{}, err

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"mixdown/capture"
+	"mixdown/storage/crypt"
 )
 
 // TestChangeAfterShutdown: a change of a capture that a shutdown has ended
@@ -200,5 +201,62 @@ func TestTornCheckpoint(t *testing.T) {
 				t.Errorf("killed at %v, %d bytes before the end of a checkpoint: heard %v", killed, short, all)
 			}
 		})
+	}
+}
+
+// TestKeyFileWaits: a key file that the spool could not take at once is in the
+// recording that is sealed.
+func TestKeyFileWaits(t *testing.T) {
+	ann, who := newVoice(t, "a-mic", 400), newCustomer(t)
+	for _, key := range []string{"keys/events", "keys/mix", "keys/streams"} {
+		synctest.Test(t, func(t *testing.T) {
+			ann := *ann
+			var failed atomic.Bool
+			once := func(c *capture.Config) {
+				c.Encryption.Host = crypt.NewHost(filepath.Join(t.TempDir(), "host.key"))
+				c.Fault = func(op, name string, p []byte) (int, error) {
+					if op == "rename" && strings.HasPrefix(name, "out/") && strings.Contains(name, key) && failed.CompareAndSwap(false, true) {
+						return 0, syscall.ENOSPC
+					}
+					return len(p), nil
+				}
+			}
+			s := newStage()
+			s.enter("a-mic", "ann", 1)
+			h := open(t, t.TempDir(), s, once)
+			c := h.start("c1", h.owner(who))
+			ann.speak(s, 12*time.Second)
+			if err := c.Stop(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			if !failed.Load() {
+				t.Errorf("%s: nothing was refused", key)
+			}
+			h.verify("c1", who.unlock(t, h, "c1"))
+			m := h.recording("c1")
+			if frames, start := h.listen(m, "mix-wav"); len(heard(frames, start, 400)) != 1 || len(frames) < 590 {
+				t.Errorf("%s: of 600 frames %d are recorded, heard at %v", key, len(frames), heard(frames, start, 400))
+			}
+		})
+	}
+}
+
+// TestUnredact: a token that is shown as asterisks comes back for the address
+// that it is of, and for no other.
+func TestUnredact(t *testing.T) {
+	before := capture.Spec{
+		Room:      capture.RoomSpec{System: "mixdown", URL: "wss://good.example", Token: "secret"},
+		Republish: []capture.RepublishSpec{{WHIP: "https://good.example/whip", Token: "secret"}},
+	}
+	same, other := before.Redacted(), before.Redacted()
+	other.Room.URL, other.Republish[0].WHIP = "wss://evil.example", "https://evil.example/whip"
+	same.Unredact(before)
+	other.Unredact(before)
+	if same.Room.Token != "secret" || same.Republish[0].Token != "secret" {
+		t.Errorf("tokens of the same addresses: %q, %q", same.Room.Token, same.Republish[0].Token)
+	}
+	if other.Room.Token == "secret" || other.Republish[0].Token == "secret" {
+		t.Errorf("tokens of other addresses: %q, %q", other.Room.Token, other.Republish[0].Token)
 	}
 }

@@ -53,7 +53,7 @@ func newCapture(env *Config, id string, spec Spec, keep *storage.Retention, reci
 	if err := setAside(dir); err != nil {
 		return nil, err
 	}
-	if err := storage.MakeFolder(dir); err != nil {
+	if err := errors.Join(storage.MakeFolder(dir), os.Chmod(dir, 0o700)); err != nil {
 		return nil, err
 	}
 	c := assemble(env, saved{ID: id, Spec: spec, Start: time.Now().UTC().Round(time.Millisecond), State: Waiting, Retention: keep, To: recipients})

@@ -288,8 +288,12 @@ func (t *timeline) flush() error {
 	return t.err
 }
 
-// close ends every output at frame end.
+// close ends every output at frame end. One that could not be rendered up to
+// there is made anew: to end it here would seal silence.
 func (t *timeline) close(end int64) error {
+	if t.err != nil {
+		return t.err
+	}
 	if t.mix != nil {
 		t.mix.Drain()
 	}
