@@ -59,16 +59,17 @@ func OpenHistory(dir string) (*History, error) {
 	return h, h.Flush()
 }
 
-func (h *History) reopen() (err error) {
+func (h *History) reopen() error {
 	name := filepath.Join(h.dir, historyName)
-	if h.file, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600); err != nil {
-		return err
-	}
-	info, err := h.file.Stat()
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
-	h.size = info.Size()
+	info, err := f.Stat()
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	h.file, h.size = f, info.Size()
 	return nil
 }
 
@@ -140,7 +141,7 @@ func (h *History) flushLocked() error {
 func (h *History) turn() error {
 	name, full := filepath.Join(h.dir, historyName), h.file
 	err := os.Rename(name, name+".old")
-	if err == nil {
+	if err == nil || errors.Is(err, fs.ErrNotExist) { // it was renamed before, and a new one could not be made
 		err = h.reopen()
 	}
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 
 // OriginalsConfig says how [Originals] writes.
 type OriginalsConfig struct {
-	Every int64 // samples in a segment, at least; 0: one segment without end
+	Every int64 // samples in a segment, at least; 0: no cuts but where mono becomes stereo
 	Index int   // of the first segment; 0 means 1
 	// Resume is the sample at which the previous segment of this output ended,
 	// or -1 if there is none: then the output begins with its first packet.

@@ -64,7 +64,7 @@ func (l *limiter) process(in, out *pcm.Frame) (limited bool) {
 	copy(sound[Latency:], in[:])
 	var need [pcm.FrameSize]int64
 	some := false
-	if loud && bound(&sound) > ceiling {
+	if loud && !(bound(&sound) <= ceiling) { // so also if there is no number
 		l.between, some = reductions(&sound, &need, l.between)
 	} else {
 		l.between = 0

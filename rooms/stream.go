@@ -135,10 +135,11 @@ func (s *Service) claim(l *login, id string) *signal.Error {
 	return nil
 }
 
-// claimed counts the streams that a login is about to publish.
+// claimed counts the streams that a login is about to publish, besides those
+// that it publishes and is about to renew.
 func (s *Service) claimed(l *login) (n int) {
-	for _, claimant := range s.claims {
-		if claimant == l {
+	for id, claimant := range s.claims {
+		if claimant == l && l.streams[id] == nil {
 			n++
 		}
 	}

@@ -238,11 +238,21 @@ func (d *decisions) flushLocked() error {
 	if err != nil || d.size < maxDecisions {
 		return err
 	}
-	name := filepath.Join(d.dir, decisionsName)
-	if err := errors.Join(d.file.Close(), os.Rename(name, name+".old")); err != nil {
+	return d.turn()
+}
+
+// turn begins a new file. If that fails the old one goes on.
+func (d *decisions) turn() error {
+	name, full := filepath.Join(d.dir, decisionsName), d.file
+	err := os.Rename(name, name+".old")
+	if err == nil || errors.Is(err, fs.ErrNotExist) { // it was renamed before, and a new one could not be made
+		err = d.open()
+	}
+	if err != nil {
+		d.file = full
 		return err
 	}
-	return d.open()
+	return full.Close()
 }
 
 func (d *decisions) close() {

@@ -79,7 +79,7 @@ func (e *Engine) Put(r Rule, by string) (Rule, bool, error) {
 	if err := r.Terms.check(); err != nil {
 		return Rule{}, false, err
 	}
-	if old, err := e.Rule(r.ID); err == nil { // it may come back as it was shown
+	if old, err := e.Rule(r.ID); err == nil && old.System == r.System { // it may come back as it was shown
 		r.Capture.Unredact(old.Capture)
 	}
 	if err := e.config.Check(r.spec("", "a-room")); err != nil {

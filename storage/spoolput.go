@@ -31,7 +31,7 @@ func (s *Spool) PutFrom(key string, write func(io.Writer) error, buckets []strin
 		if err != nil {
 			err = fmt.Errorf("put %s in spool: %w", key, err)
 			for _, d := range drafts {
-				err = errors.Join(err, s.disk.remove(d))
+				err = errors.Join(err, ignoreMissing(s.disk.remove(d)))
 			}
 		}
 	}()

@@ -94,7 +94,7 @@ func (v *verifyCommand) open(c configs.Config, p process) (b storage.Browser, pr
 		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 			return nil, "", "", fmt.Errorf("%s is not a recording's folder", v.Recording)
 		}
-		if own, err := filepath.Abs(filepath.Join(c.Data, "recordings")); err == nil && strings.HasPrefix(dir, own+string(filepath.Separator)) {
+		if within(dir, filepath.Join(c.Data, "recordings")) {
 			name = capture.LocalStorage
 		}
 		b, err := file.Attach(filepath.Dir(dir))
@@ -119,6 +119,18 @@ func (v *verifyCommand) open(c configs.Config, p process) (b storage.Browser, pr
 		AccessKey: p.environment("AWS_ACCESS_KEY_ID"), SecretKey: p.environment("AWS_SECRET_ACCESS_KEY"), PathStyle: true,
 	})
 	return b, prefix, "", err
+}
+
+// within says that a folder is in another one, by whatever name.
+func within(dir, root string) bool {
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return false
+	}
+	if root, err = filepath.Abs(root); err == nil {
+		root, err = filepath.EvalSymlinks(root)
+	}
+	return err == nil && strings.HasPrefix(dir, root+string(filepath.Separator))
 }
 
 // storageAt is how to get at a prefix of a bucket, and which storage that is: of

@@ -39,7 +39,7 @@ export function Live({ failed, ok }: Props) {
     try {
       const { mark } = store.current!;
       const answer = await work();
-      if (answer.status !== 204) await store.current!.answered((await answer.json()) as Capture, mark);
+      if (answer.status !== 204) store.current!.answered((await answer.json()) as Capture, mark);
       ok();
     } catch (e) {
       failed(e);

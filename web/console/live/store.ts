@@ -70,13 +70,9 @@ export class Store {
     return this.#news;
   }
 
-  /** What a call answered; if an event overtook the answer, what the capture is now. */
-  async answered(c: Capture, mark: number): Promise<void> {
-    while (this.#newer(c.id, mark)) {
-      mark = this.#news;
-      c = await get<Capture>(`/v1/captures/${encodeURIComponent(c.id)}`);
-    }
-    this.put(c);
+  /** What a call answered, unless an event overtook the answer: that told what the capture is. */
+  answered(c: Capture, mark: number): void {
+    if (!this.#newer(c.id, mark)) this.put(c);
   }
 
   #newer(id: string, mark: number): boolean {
@@ -157,7 +153,7 @@ export class Store {
     for (const id of ids) {
       const { mark } = this;
       try {
-        await this.answered(await get<Capture>(`/v1/captures/${encodeURIComponent(id)}`), mark);
+        this.answered(await get<Capture>(`/v1/captures/${encodeURIComponent(id)}`), mark);
       } catch (e) {
         if (!(e instanceof Refused && e.status === 404)) throw e; // it is gone
       }
