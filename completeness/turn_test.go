@@ -16,7 +16,9 @@ func TestTurn(t *testing.T) {
 		t.Fatal(err)
 	}
 	begun := time.Now()
-	stay := func(id string) { h.Began(Stay{System: "mixdown", RoomID: "r", UserID: "u", StreamID: id, From: time.Now()}) }
+	stay := func(id string) {
+		h.Began(Stay{System: "mixdown", RoomID: "r", UserID: "u", StreamID: id, From: time.Now()})
+	}
 	stay("before")
 	if err := h.Flush(); err != nil {
 		t.Fatal(err)
