@@ -135,15 +135,6 @@ func (e *eraseCommand) places(ctx context.Context, c configs.Config, p process) 
 	base = path.Join(storage.KeyName(here.Manifest.Room.RoomID), here.Manifest.ID)
 	root := filepath.Join(c.Data, "recordings")
 	if !e.inside(root, base) && (name == "" || name == capture.LocalStorage) {
-		if name == capture.LocalStorage {
-			dir, err := filepath.Abs(e.Recording)
-			if err != nil {
-				return nil, "", held, err
-			}
-			if b, err = file.Attach(filepath.Dir(dir)); err != nil {
-				return nil, "", held, err
-			}
-		}
 		fmt.Fprintf(p.stdout, "note: this is not a storage of the daemon: other copies of the recording are not touched\n")
 		return map[string]storage.Place{"here": b.(storage.Place)}, prefix, held, nil
 	}
