@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"mixdown/storage"
 )
 
 const (
@@ -139,16 +141,14 @@ func (h *History) flushLocked() error {
 
 // turn begins a new file. If that fails the old one goes on.
 func (h *History) turn() error {
-	name, full := filepath.Join(h.dir, historyName), h.file
-	err := os.Rename(name, name+".old")
-	if err == nil || errors.Is(err, fs.ErrNotExist) { // it was renamed before, and a new one could not be made
-		err = h.reopen()
+	f, err := storage.TurnFile(h.file, filepath.Join(h.dir, historyName))
+	if f != nil {
+		h.file, h.size = f, 0
 	}
 	if err != nil {
-		h.file = full
 		return fmt.Errorf("turn the history of rooms: %w", err)
 	}
-	return full.Close()
+	return nil
 }
 
 // take takes what was noted, with a sign of life or, for a new file that must

@@ -243,16 +243,11 @@ func (d *decisions) flushLocked() error {
 
 // turn begins a new file. If that fails the old one goes on.
 func (d *decisions) turn() error {
-	name, full := filepath.Join(d.dir, decisionsName), d.file
-	err := os.Rename(name, name+".old")
-	if err == nil || errors.Is(err, fs.ErrNotExist) { // it was renamed before, and a new one could not be made
-		err = d.open()
+	f, err := storage.TurnFile(d.file, filepath.Join(d.dir, decisionsName))
+	if f != nil {
+		d.file, d.size = f, 0
 	}
-	if err != nil {
-		d.file = full
-		return err
-	}
-	return full.Close()
+	return err
 }
 
 func (d *decisions) close() {

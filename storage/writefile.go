@@ -2,6 +2,7 @@ package storage
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -27,4 +28,19 @@ func WriteFile(name string, data []byte, mode os.FileMode) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// TurnFile begins a new file where full is, a file of lines that becomes
+// NAME.old; the one before that goes. Without a new file full goes on, and may be
+// turned again; an error beside one is that full did not close well.
+func TurnFile(full *os.File, name string) (*os.File, error) {
+	err := os.Rename(name, name+".old")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // that one was renamed before, and no new one could be made
+		return nil, err
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return f, full.Close()
 }
