@@ -108,6 +108,10 @@ func (s *stream) endRow() {
 	s.row = row{}
 }
 
+// Prepare implements mixer.Preparer: decoding is most of the work, and touches
+// nothing but this stream.
+func (s *stream) Prepare() { s.deep.Prepare() }
+
 // ReadFrame implements pcm.Reader.
 func (s *stream) ReadFrame(f *pcm.Frame) error {
 	err := s.deep.ReadFrame(f)

@@ -10,6 +10,8 @@ import (
 type input struct {
 	id     string
 	reader pcm.Reader
+	ready  Preparer     // the reader, if it is one
+	broken error        // why it could not be prepared
 	said   func() uint8 // what the sender says of the level, if the reader knows
 	ended  bool
 	played bool // frame holds what it said last
@@ -26,7 +28,8 @@ type input struct {
 
 // connect gives the input its reader.
 func (in *input) connect(r pcm.Reader) {
-	in.reader, in.said, in.played = r, nil, false
+	in.reader, in.said, in.played, in.broken = r, nil, false, nil
+	in.ready, _ = r.(Preparer)
 	if l, ok := r.(AudioLeveler); ok {
 		in.said = l.AudioLevel
 	}
@@ -39,6 +42,9 @@ func (in *input) read() (err error) {
 			in.frame = pcm.Frame{}
 		}
 	}()
+	if in.broken != nil {
+		return in.broken
+	}
 	defer contain(&err)
 	in.played = true
 	return in.reader.ReadFrame(&in.frame)

@@ -15,7 +15,8 @@
 // mutes, solos and removals take 20 ms, or as long as [Mixer.Fade] is told, and
 // do not click. An input or output
 // that breaks, even by a panic, is taken out and reported, and the others do
-// not notice. Mix allocates nothing and logs nothing.
+// not notice. Mix allocates nothing and logs nothing. Where inputs are many, the
+// work of a [Preparer] is shared by all cores.
 //
 // What it learns on the way, it tells: [Mixer.Levels], [Mixer.Speakers] and
 // [Mixer.Spurts]. Outputs may be [Levelled] to one loudness, or [Dual], with
@@ -64,6 +65,7 @@ type Mixer struct {
 
 	mu     sync.Mutex
 	inputs []*input // sorted by id, which fixes the order of summation
+	crew   *crew    // what prepares them where they are many
 	faders map[string]fader
 	buses  []*bus
 	scrap  []failure
@@ -90,7 +92,7 @@ type failure struct {
 
 // New makes a mixer without inputs and outputs.
 func New(c Config) *Mixer {
-	return &Mixer{config: c, faders: make(map[string]fader), frame: c.First}
+	return &Mixer{config: c, faders: make(map[string]fader), frame: c.First, crew: newCrew()}
 }
 
 // AddInput lets r be heard from the next frame on, under a name of the
@@ -221,6 +223,7 @@ func (m *Mixer) read() {
 	if m.needs.levelled {
 		m.levelled.clear()
 	}
+	m.crew.prepare(m.inputs)
 	for _, in := range m.inputs {
 		if err := in.read(); err != nil {
 			m.end(in, err)

@@ -1,7 +1,6 @@
 package playout
 
 import (
-	"io"
 	"sync"
 	"time"
 
@@ -14,7 +13,7 @@ type DeepConfig struct {
 	Red   uint8 // payload type of redundant audio (RFC 2198); 0 is none
 	// Placed, if set, is told each packet that is kept, in the order of the
 	// timeline and exactly once, during ReadFrame or Skip and before its audio
-	// is due. Packets without a byte, with a broken payload or in a paused or
+	// is due; its payload is valid during the call. Packets without a byte, with a broken payload or in a paused or
 	// excluded stretch are not told. It must not call the Deep.
 	Placed func(Placed)
 }
@@ -36,6 +35,8 @@ type Deep struct {
 	mu     sync.Mutex
 	placed func(Placed)
 	red    uint8
+	ahead  bool     // Prepare did what the next read would do
+	untold []Placed // by it
 
 	epochs []*epoch // the newest last
 	free   []*entry
@@ -287,62 +288,6 @@ func (d *Deep) End(at time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.book.ended, d.book.until = true, samplesAt(at)
-}
-
-// ReadFrame renders the next frame of the timeline.
-func (d *Deep) ReadFrame(f *pcm.Frame) error { return d.read(f) }
-
-// Skip does all that ReadFrame does except decoding. A payload that only the
-// decoder would find broken counts as received.
-func (d *Deep) Skip() error { return d.read(nil) }
-
-func (d *Deep) read(f *pcm.Frame) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	start := d.frame * pcm.FrameSize
-	if d.book.ended && start >= max(d.book.until, d.gap.from) {
-		d.book.settle(0, Stalled)
-		if f != nil {
-			*f = pcm.Frame{}
-		}
-		return io.EOF
-	}
-	for _, e := range d.epochs {
-		if e.line != nil {
-			e.line.clock.settle(start + horizon)
-		}
-	}
-	for tries := 0; d.tape.n < pcm.FrameSize; tries++ {
-		if tries == triesMax {
-			d.giveUp()
-		}
-		d.advance(pcm.FrameSize-d.tape.n, f != nil)
-	}
-	for off := 0; off < pcm.FrameSize; {
-		s, class := d.tape.take(pcm.FrameSize - off)
-		if f != nil {
-			copy(f[off:], s)
-			d.book.enter(start+int64(off), class, f[off:off+len(s)])
-		} else {
-			d.book.enter(start+int64(off), class, s)
-		}
-		off += len(s)
-	}
-	d.frame++
-	return nil
-}
-
-// triesMax is more steps than a frame can take: each puts a sample on the tape,
-// takes a packet, or begins or ends running audio.
-const triesMax = 3 * (entriesMax + pcm.FrameSize)
-
-// giveUp fills the frame with silence: where a step came to nothing, the same
-// step would again, and the recording would stand still.
-func (d *Deep) giveUp() {
-	n := pcm.FrameSize - d.tape.n
-	clear(d.tape.extend(n, Stalled))
-	d.end += int64(n)
-	d.spurt = false
 }
 
 // Frame is the number of the frame that is read next.

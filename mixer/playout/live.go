@@ -66,6 +66,7 @@ type Live struct {
 	began   bool          // in the present frame
 	fresh   bool          // nothing of this sender has been played
 	ended   bool
+	ahead   bool // Prepare did what the next read would do
 
 	quality Quality
 	jitter  jitter
@@ -269,9 +270,30 @@ func (l *Live) End() {
 func (l *Live) ReadFrame(f *pcm.Frame) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.ended && !l.running && l.tape.n == 0 && (l.queue == nil || len(l.queue.queue) == 0) {
+	if !l.ahead && !l.fill() {
 		*f = pcm.Frame{}
 		return io.EOF
+	}
+	l.ahead = false
+	for off := 0; off < pcm.FrameSize; {
+		s, _ := l.tape.take(pcm.FrameSize - off)
+		off += copy(f[off:], s)
+	}
+	return nil
+}
+
+// Prepare does the work of the next ReadFrame, which then copies what there is.
+// It implements mixer.Preparer: several Lives are prepared at once.
+func (l *Live) Prepare() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ahead = l.fill()
+}
+
+// fill puts the frame that is due now on the tape, or says that there is none.
+func (l *Live) fill() bool {
+	if l.ended && !l.running && l.tape.n == 0 && (l.queue == nil || len(l.queue.queue) == 0) {
+		return false
 	}
 	l.now += pcm.FrameSize
 	l.began = false
@@ -279,11 +301,7 @@ func (l *Live) ReadFrame(f *pcm.Frame) error {
 	for l.tape.n < pcm.FrameSize {
 		l.advance(pcm.FrameSize - l.tape.n)
 	}
-	for off := 0; off < pcm.FrameSize; {
-		s, _ := l.tape.take(pcm.FrameSize - off)
-		off += copy(f[off:], s)
-	}
-	return nil
+	return true
 }
 
 // Delay is how much sound is buffered at present.

@@ -238,7 +238,7 @@ func (d *Deep) play(e *epoch, p *entry, pos int64, render bool) {
 	length, err := opus.Duration(p.payload)
 	if err == nil && !d.hidden(pos) && d.placed != nil {
 		if at, ok := d.files.put(d.line, p, pos, length); ok {
-			d.placed(Placed{Pos: at, Samples: length, Seq: uint16(p.seq), Payload: p.payload, Level: p.level, Fresh: d.fresh})
+			d.tell(Placed{Pos: at, Samples: length, Seq: uint16(p.seq), Payload: p.payload, Level: p.level, Fresh: d.fresh})
 			d.fresh = false
 		}
 	}
