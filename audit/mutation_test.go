@@ -163,3 +163,42 @@ func FuzzVerifyExport(f *testing.F) {
 		}
 	})
 }
+
+// An act without a number, or with none that acts have, is found.
+func TestNoSuchAct(t *testing.T) {
+	dir, key := memoryDir(t), newKey(t)
+	l := open(t, dir, key)
+	acts(t, l, 3)
+	var b bytes.Buffer
+	if err := l.Export(&b, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.jsonl"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	good, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for from, to := range map[string]string{`"seq":1,`: ``, `"seq":2,`: `"seq":0,`, `"seq":3,`: `"seq":-3,`} {
+		for _, whole := range [][]byte{b.Bytes(), good} {
+			if !bytes.Contains(whole, []byte(from)) {
+				t.Fatalf("no %s in %s", from, whole)
+			}
+		}
+		r, err := audit.VerifyExport(bytes.NewReader(bytes.Replace(b.Bytes(), []byte(from), []byte(to), 1)), key.PublicKeys())
+		if err != nil || !strings.Contains(strings.Join(r.Problems, "\n"), "there is no act") {
+			t.Errorf("%q for %q in an export: %+v, %v", to, from, r, err)
+		}
+		if err := os.WriteFile(files[0], bytes.Replace(good, []byte(from), []byte(to), 1), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if r := verify(t, dir, key); !strings.Contains(strings.Join(r.Problems, "\n"), "there is no act") {
+			t.Errorf("%q for %q: %+v", to, from, r)
+		}
+	}
+}

@@ -68,6 +68,8 @@ func (v *verification) entry(line []byte) {
 		return
 	}
 	switch {
+	case e.Seq < 1:
+		v.found("%s line %d: there is no act %d", v.where, v.line, e.Seq)
 	case !v.started && e.Seq == 1 && e.Prev != noHash:
 		v.found("%s line %d: the first act has one before it", v.where, v.line)
 	case !v.started && e.Seq != 1:
@@ -85,7 +87,7 @@ func (v *verification) entry(line []byte) {
 	v.started = true
 	v.Entries++
 	v.Head = Head{e.Seq, hash}
-	if e.Seq == v.keep {
+	if v.keep > 0 && e.Seq == v.keep {
 		v.hashes[e.Seq] = hash
 	}
 }
