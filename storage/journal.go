@@ -132,44 +132,11 @@ func OpenJournalWith(dir string, f Fault) (*Journal, error) {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
 	j := &Journal{dir: dir, disk: d, io: make(ioLock, 1), parts: make([]part, 1)}
-	if err := j.findEnd(); err != nil {
+	if err := j.goOn(); err != nil {
 		d.close()
 		return nil, fmt.Errorf("open journal %s: %w", dir, err)
 	}
 	return j, nil
-}
-
-// findEnd sets the place at which a new file continues. A newest file without
-// a whole header never held anything that was confirmed.
-func (j *Journal) findEnd() error {
-	numbers, err := journalFiles(j.disk)
-	if err != nil {
-		return err
-	}
-	if len(numbers) == 0 {
-		return fs.ErrNotExist
-	}
-	j.next = numbers[len(numbers)-1] + 1
-	for i := len(numbers) - 1; i >= 0; i-- {
-		r, err := openStretch(j.disk, numbers[i])
-		if errors.Is(err, errDamaged) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		end, err := r.end()
-		if err == nil {
-			// Whoever was killed may have written it and not got to its fsync.
-			err = r.h.Sync()
-		}
-		if err = errors.Join(err, r.close()); err != nil {
-			return err
-		}
-		j.at = place{numbers[i], end}
-		return nil
-	}
-	return fmt.Errorf("no file has a readable header: %w", ErrTorn)
 }
 
 // Append adds a record. It copies r.Data and does not touch the disk. As long

@@ -1,0 +1,66 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"syscall"
+)
+
+// goOn makes what an earlier process left durable and finds the place at which
+// the next file continues. A newest file without a whole header never held
+// anything that was confirmed.
+//
+// Whoever was killed may have written the newest file and not got to its fsync,
+// or its fsync has failed, after which the next one is no proof (a kernel may
+// report a failed write once). So what it holds is written again, like anything
+// after a failed fsync.
+func (j *Journal) goOn() error {
+	numbers, err := journalFiles(j.disk)
+	if err != nil {
+		return err
+	}
+	if len(numbers) == 0 {
+		return fs.ErrNotExist
+	}
+	j.next = numbers[len(numbers)-1] + 1
+	for i := len(numbers) - 1; i >= 0; i-- {
+		s, err := openStretch(j.disk, numbers[i])
+		if errors.Is(err, errDamaged) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		return errors.Join(j.writeAgain(s), s.close())
+	}
+	return fmt.Errorf("no file has a readable header: %w", ErrTorn)
+}
+
+// writeAgain replaces the newest file by a new one with the same records. Where
+// there is no room for it, the file's own fsync has to do: the capture must go
+// on.
+func (j *Journal) writeAgain(s *stretch) error {
+	head := s.at
+	end, err := s.end()
+	if err != nil {
+		return err
+	}
+	p := part{begins: s.begins, checkpoint: s.checkpoint, data: make([]byte, end-head)}
+	if _, err := io.ReadFull(io.NewSectionReader(s.h, head, end-head), p.data); err != nil {
+		return fmt.Errorf("read %s: %w", journalName(s.number), err)
+	}
+	j.at = s.follows
+	err = j.startFile(p)
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		j.at = place{s.number, end}
+		return s.h.Sync()
+	case err != nil:
+		return err
+	}
+	// Nothing asks for it any more; should it stay, it does no harm.
+	_ = j.disk.remove(journalName(s.number))
+	return nil
+}
