@@ -135,6 +135,9 @@ func (w *worker) settle(f *flight, err error) change {
 		it.trouble.tried = now
 		it.trouble.until = now.Add(w.pause(err, it.trouble.failures))
 	}
+	if errors.Is(err, errOurs) {
+		return unchanged // the file waits, and says nothing about the bucket
+	}
 	if err == nil || errors.Is(err, ErrConflict) {
 		up := o.down
 		if o.all { // it was the bucket, not the files

@@ -47,7 +47,7 @@ var outputFolder = regexp.MustCompile(`^(mix|dual|streams)(?:-(\d+))?(?:/([^/]+)
 // and from an unsealed manifest if there is one, as after the loss of the
 // machine that recorded. It writes nothing. The result can be sealed.
 func Rebuild(ctx context.Context, b Browser, prefix string, o RebuildOptions) (*Manifest, error) {
-	r := &rebuild{ctx: ctx, browser: b, prefix: strings.Trim(prefix, "/"), options: o, found: map[string]Segment{}}
+	r := &rebuild{ctx: ctx, browser: b, prefix: strings.Trim(prefix, "/"), options: o, found: map[string]Segment{}, ids: map[string]string{}, outputs: map[string]int{}}
 	if err := r.base(); err != nil {
 		return nil, fmt.Errorf("rebuild %s: %w", prefix, err)
 	}
@@ -67,6 +67,8 @@ type rebuild struct {
 	options RebuildOptions
 	m       *Manifest
 	known   []Segment          // of the unsealed manifest
+	ids     map[string]string  // of outputs by folder and format, as that tells
+	outputs map[string]int     // of m, by id
 	found   map[string]Segment // by path; without place and chain
 }
 
@@ -91,6 +93,12 @@ func (r *rebuild) base() error {
 	}
 	if r.m == nil {
 		r.m = &Manifest{Format: ManifestFormat, ID: r.options.ID, Room: Room{System: "mixdown", RoomID: r.options.Room}}
+	}
+	for _, k := range r.known { // an output's segments share a folder
+		r.ids[path.Dir(k.Path)+path.Ext(strings.TrimSuffix(k.Path, EncryptedExt))] = k.Output
+	}
+	for i, o := range r.m.Outputs {
+		r.outputs[o.ID] = i
 	}
 	r.m.State, r.m.Segments, r.m.Files = "interrupted", nil, nil
 	r.m.Rebuilt = &Rebuilt{At: At(time.Now()), From: from}
@@ -184,21 +192,20 @@ func (r *rebuild) segment(name string) error {
 		r.leave(name, "no index: %v", err)
 		return nil
 	}
-	for _, k := range r.known { // an output's segments share a folder
-		if path.Dir(k.Path) == part[1] && strings.HasSuffix(strings.TrimSuffix(k.Path, EncryptedExt), "."+part[4]) {
-			output.ID = k.Output
-		}
+	if id, ok := r.ids[part[1]+"."+part[4]]; ok {
+		output.ID = id
 	}
 	r.found[name] = Segment{
 		Path: name, Output: output.ID, Index: index, Start: At(start), Samples: samples,
 		Bytes: sealed.Size, SHA256: hex.EncodeToString(sealed.SHA256[:]),
 	}
-	i := slices.IndexFunc(r.m.Outputs, func(o Output) bool { return o.ID == output.ID })
-	if i < 0 {
+	i, ok := r.outputs[output.ID]
+	if !ok {
 		if r.options.Bucket != "" {
 			output.Storage = []string{r.options.Bucket}
 		}
 		i = len(r.m.Outputs)
+		r.outputs[output.ID] = i
 		r.m.Outputs = append(r.m.Outputs, output)
 	}
 	if r.m.Outputs[i].SegmentSeconds == 0 || r.known == nil {
@@ -299,22 +306,27 @@ func values(m map[string]Segment) []Segment {
 // close ends the manifest at the last sample, and names the streams that only
 // their files tell of.
 func (r *rebuild) close() {
+	first, ends := map[string]Segment{}, map[string]int64{}
 	last := int64(0)
+	for _, s := range r.m.Segments {
+		if _, ok := first[s.Output]; !ok {
+			first[s.Output] = s
+		}
+		ends[s.Output] = max(ends[s.Output], s.StartSample+s.Samples)
+		last = max(last, s.StartSample+s.Samples)
+	}
 	for i := range r.m.Outputs {
 		o := &r.m.Outputs[i]
-		o.DurableSample, o.DurableTo = 0, nil
-		for _, s := range r.m.Segments {
-			if s.Output == o.ID {
-				last, o.DurableSample = max(last, s.StartSample+s.Samples), max(o.DurableSample, s.StartSample+s.Samples)
-			}
-		}
-		to := AtSample(r.m.Start, o.DurableSample)
-		o.DurableTo = &to
+		to := AtSample(r.m.Start, ends[o.ID])
+		o.DurableSample, o.DurableTo = ends[o.ID], &to
 		if o.StreamID == "" || slices.ContainsFunc(r.m.Streams, func(s Stream) bool { return s.StreamID == o.StreamID && s.UserID == o.UserID }) {
 			continue
 		}
-		first := slices.IndexFunc(r.m.Segments, func(s Segment) bool { return s.Output == o.ID })
-		stay := []Presence{{Join: r.m.Segments[first].Start, Leave: &to}}
+		begin, ok := first[o.ID]
+		if !ok {
+			continue // nothing of it was found
+		}
+		stay := []Presence{{Join: begin.Start, Leave: &to}}
 		r.m.Streams = append(r.m.Streams, Stream{StreamID: o.StreamID, UserID: o.UserID, Joins: stay})
 		if !slices.ContainsFunc(r.m.Users, func(u User) bool { return u.UserID == o.UserID }) {
 			r.m.Users = append(r.m.Users, User{UserID: o.UserID, Joins: stay})

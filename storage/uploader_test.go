@@ -267,21 +267,47 @@ func (f *forgetful) Stat(ctx context.Context, key string) (storage.Object, error
 	return o, err
 }
 
+// Files that cannot be read, or are gone, are not the bucket's fault: the others
+// go on at once, nobody is told that it is down, but of what is gone.
 func TestUploaderVanishedFile(t *testing.T) {
-	m := newMemory()
-	dir := t.TempDir()
-	s := openSpool(t, dir)
-	for _, key := range []string{"1", "2"} {
-		_, err := commit(s, key, key, "m")
-		must(t, err)
-	}
-	must(t, os.Remove(filepath.Join(dir, "out/m/1")))
-	u := storage.NewUploader(s, map[string]storage.Bucket{"m": m}, storage.Options{})
-	for u.Step(t.Context(), "m") {
-	}
-	if stats := u.Stats()["m"]; stats.Failures != 1 || stats.Uploaded != 1 || stats.Pending != 0 {
-		t.Errorf("%+v", stats)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		m, dir := newMemory(), t.TempDir()
+		s := openSpool(t, dir)
+		for n := range 10 {
+			_, err := commit(s, fmt.Sprint(n), "content", "m")
+			must(t, err)
+		}
+		for n := range 6 {
+			name := filepath.Join(dir, "out/m", fmt.Sprint(n))
+			must(t, os.Remove(name))
+			if n >= 4 { // a folder opens, and cannot be read
+				must(t, os.Mkdir(name, 0o700))
+			}
+		}
+		var told []storage.Notice
+		u := storage.NewUploader(s, map[string]storage.Bucket{"m": m}, storage.Options{Notice: func(n storage.Notice) { told = append(told, n) }, Parallel: 1})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- u.Run(ctx) }()
+		time.Sleep(20 * time.Millisecond)
+		if stats := u.Stats()["m"]; stats.Failures != 6 || stats.Uploaded != 4 || stats.Pending != 2 {
+			t.Errorf("%+v", stats)
+		}
+		time.Sleep(time.Minute) // they are tried again and again
+		if stats := u.Stats()["m"]; stats.Failures < 10 || stats.Pending != 2 || !stats.Down.IsZero() {
+			t.Errorf("%+v", stats)
+		}
+		stop()
+		must(t, <-ended)
+		if len(told) != 4 {
+			t.Fatalf("told %+v", told)
+		}
+		for i, n := range told {
+			if n.Type != "upload.vanished" || n.Key != fmt.Sprint(i) || n.Data["storage"] != "m" || n.Data["bytes"] != int64(len("content")) {
+				t.Errorf("told %+v", n)
+			}
+		}
+	})
 }
 
 // TestUploaderBacklog: an hour of 100 streams waits, the next process brings

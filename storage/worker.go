@@ -91,6 +91,9 @@ func (w *worker) attempt(ctx context.Context, f *flight) {
 	case errors.Is(err, ErrConflict):
 		log.Error("the bucket holds another object of this key, the file was moved to conflict/", "err", err)
 		w.options.Notice(Notice{Type: "upload.conflict", Key: it.key, Data: map[string]any{"storage": w.name, "key": it.key, "error": err.Error()}})
+	case errors.Is(err, errVanished):
+		log.Error("a file is gone from the spool that no upload took out: this storage does not get it", "bytes", it.size)
+		w.options.Notice(Notice{Type: "upload.vanished", Key: it.key, Data: map[string]any{"storage": w.name, "key": it.key, "bytes": it.size}})
 	case errors.Is(err, ErrPermanent):
 		log.Error("upload", "err", err)
 	default:
@@ -131,6 +134,14 @@ func (w *worker) count(err error, change change) {
 	}
 }
 
+// errOurs is wrapped by what is not the bucket's fault: the spool's file cannot
+// be read.
+var errOurs = errors.New("read from the spool")
+
+// errVanished says that there is no such file any more, where only an upload
+// takes files away.
+var errVanished = fmt.Errorf("%w: the file has vanished", errOurs)
+
 // upload brings one file into the bucket, verifies it there and takes it out
 // of the spool.
 func (w *worker) upload(ctx context.Context, f *flight) error {
@@ -138,19 +149,19 @@ func (w *worker) upload(ctx context.Context, f *flight) error {
 	h, err := w.spool.disk.open(it.name, os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
 		w.spool.dequeue(w.name, it)
-		return fmt.Errorf("file has vanished from the spool: %w", err)
+		return errVanished
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errOurs, err)
 	}
 	defer h.Close()
 	info, err := h.Stat()
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errOurs, err)
 	}
 	o := PutOptions{ContentType: ContentType(it.key), Replace: it.replace}
 	if o.SHA256, o.Size, err = hashOf(h.f); err != nil {
-		return fmt.Errorf("read from the spool: %w", err)
+		return fmt.Errorf("%w: %w", errOurs, err)
 	}
 	// What may be replaced is locked when it is final, by package retention.
 	if w.options.Lock != nil && !it.replace {
