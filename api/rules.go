@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -48,8 +49,10 @@ type ruleBody struct {
 func told(r rules.Rule) ruleBody { return ruleBody{r, ruleCapture{r.Capture}} }
 
 type ruleInput struct {
-	ID   string `path:"id" maxLength:"32"`
-	Body struct {
+	ID          string `path:"id" maxLength:"32"`
+	IfMatch     string `header:"If-Match" doc:"The ETag that the rule was shown with: it is set only if nobody has changed it since."`
+	IfNoneMatch string `header:"If-None-Match" enum:"*" doc:"The rule is set only if there is none of that id."`
+	Body        struct {
 		rules.Terms
 		Capture ruleCapture `json:"capture" doc:"What to capture: the body of a capture without its room. {roomID} in the streamID of a republished mix stands for the room's id."`
 	}
@@ -57,6 +60,7 @@ type ruleInput struct {
 
 type ruleOutput struct {
 	Status int
+	ETag   string `header:"ETag" doc:"Of this version of the rule, for If-Match."`
 	Body   ruleBody
 }
 
@@ -102,7 +106,8 @@ func (s *server) getRule(_ context.Context, in *ruleID) (*ruleOutput, error) {
 }
 
 func (s *server) putRule(ctx context.Context, in *ruleInput) (*ruleOutput, error) {
-	r, created, err := s.Rules.Put(rules.Rule{ID: in.ID, Terms: in.Body.Terms, Capture: in.Body.Capture.Spec}, access.From(ctx).Actor())
+	meant := rules.Condition{Tags: tags(in.IfMatch), New: in.IfNoneMatch == "*"}
+	r, created, err := s.Rules.PutIf(rules.Rule{ID: in.ID, Terms: in.Body.Terms, Capture: in.Body.Capture.Spec}, meant, access.From(ctx).Actor())
 	if created {
 		return answerRule(http.StatusCreated, r, err)
 	}
@@ -132,13 +137,25 @@ func answerRule(status int, r rules.Rule, err error) (*ruleOutput, error) {
 	if err != nil {
 		return nil, ruleProblem(err)
 	}
-	return &ruleOutput{status, told(r)}, nil
+	return &ruleOutput{status, `"` + r.Tag() + `"`, told(r)}, nil
+}
+
+// tags are what an If-Match lists (RFC 9110, section 13.1.1).
+func tags(header string) (all []string) {
+	for tag := range strings.SplitSeq(header, ",") {
+		if tag = strings.Trim(strings.TrimSpace(tag), `"`); tag != "" {
+			all = append(all, tag)
+		}
+	}
+	return all
 }
 
 func ruleProblem(err error) error {
 	switch {
 	case errors.Is(err, rules.ErrNotFound):
 		return newProblem(http.StatusNotFound, "rule_not_found", "%s", err)
+	case errors.Is(err, rules.ErrChanged):
+		return newProblem(http.StatusPreconditionFailed, "rule_changed", "%s", err)
 	case errors.Is(err, rules.ErrInvalid):
 		return newProblem(http.StatusUnprocessableEntity, "invalid_rule", "%s", err)
 	}

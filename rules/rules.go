@@ -30,6 +30,7 @@ const Label = "mixdown-rule"
 var (
 	ErrNotFound = errors.New("no such rule")
 	ErrInvalid  = errors.New("invalid rule")
+	ErrChanged  = errors.New("the rule is not the one that was meant")
 )
 
 // When a rule starts its capture.

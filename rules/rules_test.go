@@ -343,8 +343,34 @@ func TestRulesAreKept(t *testing.T) {
 	if r, err := open().Rule("a"); err != nil || r.Version != 2 || r.By != "ann" {
 		t.Errorf("after a restart: %+v %v", r, err)
 	}
+	put := func(c rules.Condition, priority int) error {
+		_, _, err := e.PutIf(rules.Rule{ID: "a", Terms: rules.Terms{Rooms: []string{"*"}, Priority: priority}}, c, "bob")
+		return err
+	}
+	seen, err := e.Rule("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, test := range []struct {
+		c  rules.Condition
+		ok bool
+	}{
+		{rules.Condition{Tags: []string{"1-0"}}, false},
+		{rules.Condition{New: true}, false},
+		{rules.Condition{Tags: []string{"1-0", seen.Tag()}}, true},
+		{rules.Condition{Tags: []string{seen.Tag()}}, false}, // it is another now
+		{rules.Condition{Tags: []string{"*"}}, true},
+		{rules.Condition{}, true},
+	} {
+		if err := put(test.c, 10+i); (err == nil) != test.ok || err != nil && !errors.Is(err, rules.ErrChanged) {
+			t.Errorf("condition %d: %v", i, err)
+		}
+	}
 	if err := e.Delete("a"); err != nil {
 		t.Error(err)
+	}
+	if err := put(rules.Condition{Tags: []string{"*"}}, 1); !errors.Is(err, rules.ErrChanged) {
+		t.Errorf("a rule that is gone: %v", err)
 	}
 	if err := open().Delete("a"); !errors.Is(err, rules.ErrNotFound) {
 		t.Errorf("delete what is gone: %v", err)

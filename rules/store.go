@@ -69,9 +69,38 @@ func (e *Engine) Rule(id string) (Rule, error) {
 	return Rule{}, fmt.Errorf("%q: %w", id, ErrNotFound)
 }
 
+// Tag names this version of the rule: no other, and none of a rule that had its
+// id before, has the same.
+func (r *Rule) Tag() string { return fmt.Sprintf("%d-%x", r.Version, r.Changed.UnixMilli()) }
+
+// Condition is what must be true of the rule that is there, so that nobody
+// replaces what they have not seen. The zero value is always met.
+type Condition struct {
+	Tags []string // one of them is its [Rule.Tag]; "*" stands for any
+	New  bool     // there is none
+}
+
+// meets says whether the rule that is there is the one that was meant; nil is
+// none.
+func (c Condition) meets(r *Rule) error {
+	switch {
+	case c.New && r != nil:
+		return fmt.Errorf("%w: there is a rule %q already, of %s", ErrChanged, r.ID, r.By)
+	case len(c.Tags) > 0 && r == nil:
+		return fmt.Errorf("%w: there is none any more", ErrChanged)
+	case len(c.Tags) > 0 && !slices.Contains(c.Tags, "*") && !slices.Contains(c.Tags, r.Tag()):
+		return fmt.Errorf("%w: %q was changed by %s, to version %d: look at that first", ErrChanged, r.ID, r.By, r.Version)
+	}
+	return nil
+}
+
 // Put sets a rule and says whether it is a new one. Setting what is there
 // changes nothing. Captures that an earlier version started go on.
-func (e *Engine) Put(r Rule, by string) (Rule, bool, error) {
+func (e *Engine) Put(r Rule, by string) (Rule, bool, error) { return e.PutIf(r, Condition{}, by) }
+
+// PutIf is Put under a condition; if that is not met, the error wraps
+// ErrChanged.
+func (e *Engine) PutIf(r Rule, c Condition, by string) (Rule, bool, error) {
 	r.Terms = r.Terms.withDefaults()
 	if !ruleIDRule.MatchString(r.ID) {
 		return Rule{}, false, fmt.Errorf("%w: id: needs 1 to 32 of 0-9 A-Z a-z _ -", ErrInvalid)
@@ -90,6 +119,13 @@ func (e *Engine) Put(r Rule, by string) (Rule, bool, error) {
 	i := slices.IndexFunc(e.rules, func(o Rule) bool { return o.ID == r.ID })
 	list := slices.Clone(e.rules)
 	r.Version, r.Changed, r.By = 1, storage.At(time.Now()), by
+	var there *Rule
+	if i >= 0 {
+		there = &e.rules[i]
+	}
+	if err := c.meets(there); err != nil {
+		return Rule{}, false, err
+	}
 	if i >= 0 {
 		old := e.rules[i]
 		if reflect.DeepEqual(old.Terms, r.Terms) && equalJSON(old.Capture, r.Capture) {

@@ -92,6 +92,7 @@ func (p produced) ofRequests() {
 	p.refused("DELETE", "/v1/captures/a", nil, 405, "method_not_allowed")
 	p.refused("DELETE", "/v1/webhooks/file", nil, 409, "webhook_configured")
 	p.refused("GET", "/v1/events?after=99999", nil, 410, "events_gone")
+	p.refused("PUT", "/v1/rules/gone", map[string]any{"rooms": []string{"*"}, "capture": map[string]any{"record": spec("r")["record"]}}, 412, "rule_changed", "If-Match", `"1-0"`)
 	p.refused("PUT", "/v1/captures/b", `{"labels":{"x":"`+strings.Repeat("x", 1<<20)+`"}}`, 413, "too_large")
 	p.refused("PUT", "/v1/captures/b", "<x/>", 415, "unsupported_media_type", "Content-Type", "text/xml")
 	p.refused("PUT", "/v1/captures/b", map[string]any{"recrod": 1}, 422, "invalid_request")

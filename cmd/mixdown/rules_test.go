@@ -106,7 +106,16 @@ func TestRules(t *testing.T) {
 	h.ask("PUT", "/v1/rules/bad", map[string]any{"rooms": []string{"["}, "capture": rule["capture"]}).problem(422, "invalid_rule")
 	h.ask("PUT", "/v1/rules/bad", map[string]any{"rooms": []string{"*"}, "capture": map[string]any{}}).problem(422, "invalid_capture")
 	h.ask("PUT", "/v1/rules/bad", map[string]any{"rooms": []string{"*"}, "capture": map[string]any{"recrod": 1}}).problem(422, "invalid_request")
+	seen := h.ask("GET", "/v1/rules/teams", nil).ok(200).header.Get("ETag")
+	h.ask("PUT", "/v1/rules/teams", rule, "If-None-Match", "*").problem(412, "rule_changed")
+	changed := h.ask("PUT", "/v1/rules/teams", with(rule, "priority", 3), "If-Match", seen).ok(200).header.Get("ETag")
+	if changed == seen || seen == "" {
+		t.Errorf("tags %s and %s", seen, changed)
+	}
+	h.ask("PUT", "/v1/rules/teams", with(rule, "priority", 4), "If-Match", seen).problem(412, "rule_changed")
+	h.ask("PUT", "/v1/rules/teams", with(rule, "priority", 4), "If-Match", seen+", "+changed).ok(200)
 	h.ask("DELETE", "/v1/rules/teams", nil).ok(204)
+	h.ask("PUT", "/v1/rules/teams", rule, "If-Match", "*").problem(412, "rule_changed")
 	h.ask("GET", "/v1/rules/teams", nil).problem(404, "rule_not_found")
 	h.ask("DELETE", "/v1/rules/teams", nil).problem(404, "rule_not_found")
 }

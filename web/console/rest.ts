@@ -16,11 +16,11 @@ export const key = {
   set: (value: string) => (value ? sessionStorage.setItem(KEY, value) : sessionStorage.removeItem(KEY)),
 };
 
-export async function ask(method: string, path: string, body?: unknown): Promise<Response> {
+export async function ask(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Response> {
   let answer: Response;
   try {
     answer = await fetch(path, {
-      method, headers: { Authorization: `Bearer ${key.get()}`, ...(body ? { 'Content-Type': method === 'PATCH' ? 'application/merge-patch+json' : 'application/json' } : {}) },
+      method, headers: { ...headers, Authorization: `Bearer ${key.get()}`, ...(body ? { 'Content-Type': method === 'PATCH' ? 'application/merge-patch+json' : 'application/json' } : {}) },
       ...(body ? { body: JSON.stringify(body) } : {}),
     });
   } catch {

@@ -1,6 +1,5 @@
 import { useState } from 'preact/hooks';
-import { ask } from '../rest';
-import { body } from '.';
+import { body, put, type Seen } from './one';
 import type { Rule } from './types';
 
 const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'];
@@ -9,8 +8,8 @@ const CAPTURE = { record: [{ what: 'mix' }, { what: 'streams' }] };
 type Window = NonNullable<Rule['between']>[number];
 
 interface Props {
-  /** Missing for a new one. */
-  rule?: Rule;
+  /** The rule as it was when editing began; missing for a new one. */
+  seen?: Seen;
   /** Ids that a new one cannot have. */
   taken: string[];
   done: () => void;
@@ -19,7 +18,8 @@ interface Props {
 }
 
 /** Everything a rule can say; its capture as the JSON that starts one. */
-export function RuleForm({ rule, taken, done, cancel, failed }: Props) {
+export function RuleForm({ seen, taken, done, cancel, failed }: Props) {
+  const rule = seen?.rule;
   const [windows, setWindows] = useState<Window[]>(rule?.between ?? []);
   const [wrong, setWrong] = useState('');
   const submit = async (event: SubmitEvent) => {
@@ -40,7 +40,7 @@ export function RuleForm({ rule, taken, done, cancel, failed }: Props) {
     };
     const whole = rule ? body(rule, terms) : terms;
     try {
-      await ask('PUT', `/v1/rules/${encodeURIComponent(id)}`, whole);
+      await put(id, whole, seen?.tag ?? '');
       done();
     } catch (e) {
       setWrong((e as Error).message);

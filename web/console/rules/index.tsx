@@ -2,40 +2,49 @@
 
 import { useState } from 'preact/hooks';
 import { usePoll } from '../poll';
-import { ask, get } from '../rest';
+import { get } from '../rest';
 import { useRights } from '../rights';
 import { Sure } from '../sure';
 import { when } from '../text';
 import type { PlaceProps } from '../places';
 import { Explain } from './explain';
 import { RuleForm } from './form';
+import { body, look, put, remove, type Seen } from './one';
 import type { Rule } from './types';
 import '../lists.css';
 
 export default function Rules({ chosen, failed, ok }: PlaceProps) {
   const may = useRights();
   const [rules, again] = usePoll(async () => (await get<{ rules: Rule[] }>('/v1/rules')).rules, 0, failed);
-  const [editing, edit] = useState<string | null>(null); // a rule's id; '' is a new one
+  const [editing, edit] = useState<Seen | 'new' | null>(null);
   if (!rules) return <p class="hint">Looking…</p>;
   const done = () => {
     edit(null);
     ok();
     again();
   };
+  const leave = () => {
+    edit(null);
+    again(); // somebody may have changed the rule meanwhile
+  };
   const act = (work: () => Promise<unknown>) => work().then(done, failed);
+  const flip = async (r: Rule) => {
+    const now = await look(r.id);
+    await put(r.id, body(now.rule, { disabled: !r.disabled }), now.tag);
+  };
   return (
     <>
       <Explain key={chosen} room={chosen} failed={failed} ok={ok} />
       <section aria-labelledby="rules-title">
         <div class="title">
           <h2 id="rules-title">Rules</h2>
-          {may('rules.set') && editing !== '' ? <button id="new-rule" type="button" onClick={() => edit('')}>New rule</button> : null}
+          {may('rules.set') && editing !== 'new' ? <button id="new-rule" type="button" onClick={() => edit('new')}>New rule</button> : null}
         </div>
         <p class="hint">They are asked in this order; the first that matches a room records it.</p>
-        {editing === '' ? <RuleForm taken={rules.map((r) => r.id)} done={done} cancel={() => edit(null)} failed={failed} /> : null}
-        {rules.length === 0 && editing !== '' ? <p class="hint">No rules: nothing is recorded by itself.</p> : null}
-        {rules.map((r) => (editing === r.id
-          ? <RuleForm key={r.id} rule={r} taken={[]} done={done} cancel={() => edit(null)} failed={failed} />
+        {editing === 'new' ? <RuleForm taken={rules.map((r) => r.id)} done={done} cancel={leave} failed={failed} /> : null}
+        {rules.length === 0 && editing !== 'new' ? <p class="hint">No rules: nothing is recorded by itself.</p> : null}
+        {rules.map((r) => (editing && editing !== 'new' && editing.rule.id === r.id
+          ? <RuleForm key={r.id} seen={editing} taken={[]} done={done} cancel={leave} failed={failed} />
           : (
             <article key={r.id} class="card rule" data-rule={r.id} aria-label={`Rule ${r.id}`}>
               <div class="title">
@@ -46,9 +55,9 @@ export default function Rules({ chosen, failed, ok }: PlaceProps) {
               <p class="hint">Version {r.version}, {when(r.changedAt)}, by {r.changedBy}</p>
               {may('rules.set') ? (
                 <div class="buttons">
-                  <button type="button" class="edit" onClick={() => edit(r.id)}>Edit</button>
-                  <button type="button" class="switch" onClick={() => act(() => ask('PUT', `/v1/rules/${encodeURIComponent(r.id)}`, body(r, { disabled: !r.disabled })))}>{r.disabled ? 'Enable' : 'Disable'}</button>
-                  <Sure text="Delete" really="Really delete?" act={() => act(() => ask('DELETE', `/v1/rules/${encodeURIComponent(r.id)}`))} />
+                  <button type="button" class="edit" onClick={() => look(r.id).then(edit, failed)}>Edit</button>
+                  <button type="button" class="switch" onClick={() => act(() => flip(r))}>{r.disabled ? 'Enable' : 'Disable'}</button>
+                  <Sure text="Delete" really="Really delete?" act={() => act(() => remove(r.id))} />
                 </div>
               ) : null}
             </article>
@@ -56,12 +65,6 @@ export default function Rules({ chosen, failed, ok }: PlaceProps) {
       </section>
     </>
   );
-}
-
-/** A rule without what the daemon adds. */
-export function body({ id, version, changedAt, changedBy, ...terms }: Rule, change: Partial<Rule>): object {
-  void [id, version, changedAt, changedBy];
-  return { ...terms, ...change };
 }
 
 function terms(r: Rule): string {
