@@ -50,8 +50,10 @@ type limiter struct {
 //
 //go:norace
 func (l *limiter) process(in, out *pcm.Frame) (limited bool) {
-	peak := in.Peak()
+	now := bend(in[:])
+	peak := math.Float32frombits(now.top)
 	loud := max(peak, l.last)*loudness.Overshoot() > ceiling
+	loud = loud && !(bound(&l.delay, in, now) <= ceiling) // so also if there is no number
 	l.last = peak
 	if !loud && l.idle() {
 		l.pass(in, out)
@@ -64,7 +66,7 @@ func (l *limiter) process(in, out *pcm.Frame) (limited bool) {
 	copy(sound[Latency:], in[:])
 	var need [pcm.FrameSize]int64
 	some := false
-	if loud && !(bound(&sound) <= ceiling) { // so also if there is no number
+	if loud {
 		l.between, some = reductions(&sound, &need, l.between)
 	} else {
 		l.between = 0

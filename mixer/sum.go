@@ -119,10 +119,7 @@ func (s *sum) round() {
 			s.rounded[i][1] = float32(s.stereo[i][1] + s.mono[i])
 		}
 	case s.inMono:
-		for i := range s.rounded {
-			x := float32(s.mono[i])
-			s.rounded[i] = [2]float32{x, x}
-		}
+		round(&s.rounded, &s.mono)
 	default:
 		s.rounded = pcm.Frame{}
 	}

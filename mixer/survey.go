@@ -13,8 +13,13 @@ type look struct {
 	square [8]float32 // sums of the squares on the left, one for every eighth sample; NaN if it has a NaN
 }
 
-// The two loops that run over every frame of every input are written twice:
-// here, and for amd64 in vectors, which is four to eight times as fast and gives
+// bent is how loud samples are and how sharply they bend: the bits of the largest
+// magnitude, and of the largest second difference. Bits of what is no number are
+// larger than those of any number.
+type bent struct{ top, bend uint32 }
+
+// The loops that run over every frame of every input and mix are written twice:
+// here, and for amd64 in vectors, which is four to ten times as fast and gives
 // the same bits. A test holds them against each other.
 
 // surveyPlain looks a frame over.
@@ -40,5 +45,30 @@ func surveyPlain(f *pcm.Frame, l *look) {
 func addPlain(row *[pcm.FrameSize]float64, f *pcm.Frame, gain float64) {
 	for i := range f {
 		row[i] += float64(f[i][0]) * gain
+	}
+}
+
+// bendPlain looks at an even number of samples, at least four.
+//
+//go:norace
+func bendPlain(samples [][2]float32) (s bent) {
+	bits := func(x float32) uint32 { return math.Float32bits(x) &^ (1 << 31) }
+	a, b := samples[0], samples[1]
+	s.top = max(bits(a[0]), bits(a[1]), bits(b[0]), bits(b[1]))
+	for _, c := range samples[2:] {
+		s.top = max(s.top, bits(c[0]), bits(c[1]))
+		s.bend = max(s.bend, bits(c[0]-b[0]-(b[0]-a[0])), bits(c[1]-b[1]-(b[1]-a[1])))
+		a, b = b, c
+	}
+	return s
+}
+
+// roundPlain brings a row into float32, on both sides.
+//
+//go:norace
+func roundPlain(f *pcm.Frame, mono *[pcm.FrameSize]float64) {
+	for i := range f {
+		x := float32(mono[i])
+		f[i] = [2]float32{x, x}
 	}
 }

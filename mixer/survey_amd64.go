@@ -26,6 +26,30 @@ func addMono(row *[pcm.FrameSize]float64, f *pcm.Frame, gain float64) {
 	}
 }
 
+// bend is bendPlain.
+func bend(samples [][2]float32) (s bent) {
+	if !avx {
+		return bendPlain(samples)
+	}
+	bendAVX(&samples[0], len(samples), &s)
+	return s
+}
+
+// round is roundPlain.
+func round(f *pcm.Frame, mono *[pcm.FrameSize]float64) {
+	if avx {
+		roundAVX(f, mono)
+	} else {
+		roundPlain(f, mono)
+	}
+}
+
+//go:noescape
+func bendAVX(samples *[2]float32, n int, b *bent)
+
+//go:noescape
+func roundAVX(f *pcm.Frame, mono *[pcm.FrameSize]float64)
+
 //go:noescape
 func surveyAVX(f *pcm.Frame, l *look)
 

@@ -167,3 +167,64 @@ add:
 	JNZ add
 	VZEROUPPER
 	RET
+
+// func bendAVX(samples *[2]float32, n int, b *bent)
+// Four values at a time: two samples, of which the two before lie 8 and 16
+// bytes back.
+TEXT ·bendAVX(SB), NOSPLIT, $0-24
+	MOVQ samples+0(FP), SI
+	MOVQ n+8(FP), CX
+	MOVQ b+16(FP), DI
+	SUBQ $2, CX
+	SHRQ $1, CX
+	PCMPEQL X12, X12
+	PSRLL $1, X12           // all bits but the sign
+	VMOVUPS (SI), X0        // the one before the last, then the last
+	VANDPS X12, X0, X8      // largest magnitudes
+	VXORPS X9, X9, X9       // sharpest bends
+
+bend:
+	VMOVUPS 8(SI), X1
+	VMOVUPS 16(SI), X2
+	VSUBPS X1, X2, X3       // this less the last
+	VSUBPS X0, X1, X4       // the last less the one before
+	VSUBPS X4, X3, X3
+	VANDPS X12, X3, X3
+	VANDPS X12, X2, X4
+	VPMAXSD X3, X9, X9      // without their signs, floats lie in the order of their bits
+	VPMAXSD X4, X8, X8
+	VMOVAPS X2, X0
+	ADDQ $16, SI
+	DECQ CX
+	JNZ bend
+
+	VPSHUFD $0x4E, X8, X0
+	VPMAXSD X0, X8, X8
+	VPSHUFD $0xB1, X8, X0
+	VPMAXSD X0, X8, X8
+	VMOVD X8, 0(DI)
+	VPSHUFD $0x4E, X9, X0
+	VPMAXSD X0, X9, X9
+	VPSHUFD $0xB1, X9, X0
+	VPMAXSD X0, X9, X9
+	VMOVD X9, 4(DI)
+	RET
+
+// func roundAVX(f *pcm.Frame, mono *[pcm.FrameSize]float64)
+TEXT ·roundAVX(SB), NOSPLIT, $0-16
+	MOVQ f+0(FP), DI
+	MOVQ mono+8(FP), SI
+	MOVQ $240, CX           // times four samples
+
+round:
+	VCVTPD2PSY (SI), X0
+	VUNPCKLPS X0, X0, X1    // 0 0 1 1
+	VUNPCKHPS X0, X0, X2    // 2 2 3 3
+	VMOVUPS X1, (DI)
+	VMOVUPS X2, 16(DI)
+	ADDQ $32, SI
+	ADDQ $32, DI
+	DECQ CX
+	JNZ round
+	VZEROUPPER
+	RET

@@ -12,21 +12,14 @@ import (
 const block = 32
 
 // bound is a magnitude that no true peak exceeds which reductions would look
-// at.
-//
-//go:norace
-func bound(sound *[Latency + pcm.FrameSize][2]float32) float32 {
-	part := sound[ahead-loudness.Reach:]
-	var top, bend uint32 // magnitudes, whose bits are in the order of their values
-	bits := func(x float32) uint32 { return math.Float32bits(x) &^ (1 << 31) }
-	a, b := part[0], part[1]
-	top = max(bits(a[0]), bits(a[1]), bits(b[0]), bits(b[1]))
-	for _, c := range part[2:] {
-		top = max(top, bits(c[0]), bits(c[1]))
-		bend = max(bend, bits(c[0]-b[0]-(b[0]-a[0])), bits(c[1]-b[1]-(b[1]-a[1])))
-		a, b = b, c
-	}
-	return loudness.Bound(math.Float32frombits(top), math.Float32frombits(bend))
+// at, of in, which bends so, behind delay.
+func bound(delay *[Latency][2]float32, in *pcm.Frame, b bent) float32 {
+	const reach = 2 * loudness.Reach // samples on both sides of the seam
+	var seam [2 * reach][2]float32
+	copy(seam[:reach], delay[Latency-reach:])
+	copy(seam[reach:], in[:reach])
+	s := bend(seam[:])
+	return loudness.Bound(math.Float32frombits(max(b.top, s.top)), math.Float32frombits(max(b.bend, s.bend)))
 }
 
 // reductions finds, for the frame that starts ahead samples into sound, how

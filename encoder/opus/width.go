@@ -71,10 +71,12 @@ func newWidth(c EncoderConfig) (*width, error) {
 // encode makes the packet of f. in is scratch.
 func (w *width) encode(f *pcm.Frame, in *[2 * pcm.FrameSize]float32, out []byte) (n int, err error) {
 	w.alike++
-	if !alike(f) {
+	if !one(f, in) {
 		w.alike = 0
 	}
 	switch {
+	case w.mono != nil && !w.wide && w.alike > 0:
+		n, err = w.mono.encode(in[:pcm.FrameSize], out)
 	case !w.wide && w.alike == 0:
 		n, err = w.turn(true, f, in, out)
 	case w.wide && w.alike >= narrowAfter:
@@ -155,13 +157,24 @@ func (w *width) turn(wide bool, f *pcm.Frame, in *[2 * pcm.FrameSize]float32, ou
 	return w.alone(f, in, out, before[:count]...)
 }
 
-// alike says whether both channels of f are the same.
+// one writes what both channels are into in, and says whether they are the
+// same; if not, what it wrote is of no use.
 //
 //go:norace
-func alike(f *pcm.Frame) bool {
-	var differ uint32
-	for _, s := range f {
-		differ |= math.Float32bits(s[0]) ^ math.Float32bits(s[1])
+func one(f *pcm.Frame, in *[2 * pcm.FrameSize]float32) bool {
+	const signless, full = 1<<31 - 1, 0x3f800000 // full is 1
+	var differ, top uint32                       // without their signs, floats lie in the order of their bits
+	mono := (*[pcm.FrameSize]float32)(in[:])
+	for i := range f {
+		left := math.Float32bits(f[i][0])
+		differ |= left ^ math.Float32bits(f[i][1])
+		top = max(top, left&signless)
+		mono[i] = f[i][0]
+	}
+	if top > full { // rare, and so is what is no number
+		for i := range mono {
+			mono[i] = clip(mono[i])
+		}
 	}
 	return differ == 0
 }
