@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"mixdown/storage/lines"
 )
 
 // Lines yields the lines of the entries after the one with number after, up
@@ -52,9 +54,9 @@ func (l *Log) read(name string, after, last int64, yield func([]byte, error) boo
 		return false, err
 	}
 	defer f.Close()
-	r := newLineReader(f)
+	r := lines.New(f, maxLine)
 	for {
-		line, err := r.next()
+		line, err := r.Next()
 		if errors.Is(err, io.EOF) {
 			return true, nil
 		}

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -11,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"mixdown/storage/lines"
 )
 
 const stretchExt = ".jsonl"
@@ -92,63 +93,16 @@ func (v *verification) entry(line []byte) {
 	}
 }
 
-// lines calls fn with every line of r that ends, and returns how many bytes
-// those are and whether a piece of a line follows.
-func lines(r io.Reader, fn func(line []byte)) (whole int64, torn bool, err error) {
-	b := newLineReader(r)
-	for {
-		line, err := b.next()
-		switch {
-		case err == nil:
-			whole += int64(len(line)) + 1
-			fn(line)
-		case errors.Is(err, io.EOF):
-			return whole, len(line) > 0, nil
-		default:
-			return whole, true, err
-		}
-	}
-}
-
-// lineReader reads lines, of which few are long.
-type lineReader struct {
-	r    *bufio.Reader
-	long []byte
-}
-
-func newLineReader(r io.Reader) *lineReader { return &lineReader{r: bufio.NewReaderSize(r, 64<<10)} }
-
-// next is the next line without its end, valid until the next call; with
-// io.EOF the piece of a line that is left.
-func (l *lineReader) next() ([]byte, error) {
-	line, err := l.r.ReadSlice('\n')
-	if errors.Is(err, bufio.ErrBufferFull) {
-		l.long = append(l.long[:0], line...)
-		for errors.Is(err, bufio.ErrBufferFull) {
-			if len(l.long) > maxLine {
-				return l.long, fmt.Errorf("a line is longer than %d bytes", maxLine)
-			}
-			line, err = l.r.ReadSlice('\n')
-			l.long = append(l.long, line...)
-		}
-		line = l.long
-	}
-	if err != nil {
-		return line, err
-	}
-	return line[:len(line)-1], nil
-}
-
 // VerifyExport checks an export: lines, and the signed head at its end. The
 // error says what could not be read.
 func VerifyExport(r io.Reader, publicKeys []string) (Report, error) {
 	v := verification{where: "export", Report: Report{Head: Head{0, noHash}, Problems: []string{}}}
 	var end *exportEnd
-	_, torn, err := lines(r, func(line []byte) {
+	_, torn, err := lines.New(r, maxLine).Each(func(line []byte) error {
 		v.line++
 		if end != nil {
 			v.found("export line %d: follows the signed head", v.line)
-			return
+			return nil
 		}
 		if bytes.HasPrefix(line, []byte(`{"checkpoint":`)) {
 			end = &exportEnd{}
@@ -158,9 +112,10 @@ func VerifyExport(r io.Reader, publicKeys []string) (Report, error) {
 			if canonical, _ := json.Marshal(end); !bytes.Equal(canonical, line) {
 				v.found("export line %d: is not as it was written", v.line)
 			}
-			return
+			return nil
 		}
 		v.entry(line)
+		return nil
 	})
 	if torn {
 		v.found("export line %d: is cut off", v.line+1)
@@ -244,9 +199,10 @@ func verifyDir(dir string, publicKeys []string) (Report, tail, error) {
 		if err != nil {
 			return v.Report, t, err
 		}
-		t.whole, t.torn, err = lines(f, func(line []byte) {
+		t.whole, t.torn, err = lines.New(f, maxLine).Each(func(line []byte) error {
 			v.line++
 			v.entry(line)
+			return nil
 		})
 		if err = errors.Join(err, f.Close()); err != nil {
 			return v.Report, t, fmt.Errorf("%s: %w", name, err)

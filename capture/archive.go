@@ -1,13 +1,10 @@
 package capture
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -17,6 +14,7 @@ import (
 	"mixdown/encoder"
 	"mixdown/mixer/pcm"
 	"mixdown/storage"
+	"mixdown/storage/lines"
 )
 
 // archive knows every segment of one recording: which are open and which are
@@ -102,48 +100,45 @@ func openArchive(spool *storage.Spool, file, base string, c *clock, tell func(in
 
 // load reads the log up to its last whole line and cuts the rest.
 func (a *archive) load() error {
-	data, err := io.ReadAll(a.log)
+	whole, _, err := lines.New(a.log, 0).Each(a.line)
 	if err != nil {
 		return err
 	}
-	whole := bytes.LastIndexByte(data, '\n') + 1
-	a.end = int64(whole)
-	if err := a.log.Truncate(a.end); err != nil {
+	a.end = whole
+	return a.log.Truncate(a.end)
+}
+
+// line takes one line of the log.
+func (a *archive) line(raw []byte) error {
+	var l archiveLine
+	if err := json.Unmarshal(raw, &l); err != nil {
 		return err
 	}
-	lines := bufio.NewScanner(bytes.NewReader(data[:whole]))
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		var l archiveLine
-		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
+	if l.Output != nil {
+		a.outputs[l.Output.ID] = &progress{output: *l.Output, end: l.From, gap: -1}
+	}
+	if l.Gap != nil && a.outputs[l.Gap.Output] != nil {
+		a.noteGap(a.outputs[l.Gap.Output], *l.Gap)
+	}
+	if p := a.outputs[l.Retired]; p != nil {
+		p.retired = true
+	}
+	if l.Rewound != nil {
+		a.rewound = append(a.rewound, *l.Rewound)
+	}
+	if l.Sealed != nil {
+		a.note(*l.Sealed)
+		if err := a.republish(l.Sealed.Path, l.Sealed.SHA256, l.Buckets); err != nil {
 			return err
 		}
-		if l.Output != nil {
-			a.outputs[l.Output.ID] = &progress{output: *l.Output, end: l.From, gap: -1}
-		}
-		if l.Gap != nil && a.outputs[l.Gap.Output] != nil {
-			a.noteGap(a.outputs[l.Gap.Output], *l.Gap)
-		}
-		if p := a.outputs[l.Retired]; p != nil {
-			p.retired = true
-		}
-		if l.Rewound != nil {
-			a.rewound = append(a.rewound, *l.Rewound)
-		}
-		if l.Sealed != nil {
-			a.note(*l.Sealed)
-			if err := a.republish(l.Sealed.Path, l.Sealed.SHA256, l.Buckets); err != nil {
-				return err
-			}
-		}
-		if l.Key != nil {
-			a.encryption.keys = append(a.encryption.keys, *l.Key)
-			if err := a.republish(l.Key.Path, l.Key.SHA256, l.Buckets); err != nil {
-				return err
-			}
+	}
+	if l.Key != nil {
+		a.encryption.keys = append(a.encryption.keys, *l.Key)
+		if err := a.republish(l.Key.Path, l.Key.SHA256, l.Buckets); err != nil {
+			return err
 		}
 	}
-	return lines.Err()
+	return nil
 }
 
 // republish hands a sealed file to the uploader if a crash came before it

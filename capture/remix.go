@@ -1,7 +1,6 @@
 package capture
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -18,6 +17,7 @@ import (
 	"mixdown/mixer/pcm"
 	"mixdown/storage"
 	"mixdown/storage/crypt"
+	"mixdown/storage/lines"
 )
 
 // ErrNoStreams is returned by Remix for a recording without the streams' own
@@ -146,15 +146,12 @@ func (r *remix) openEvents() error {
 		return fmt.Errorf("events: %w", err)
 	}
 	defer events.Close()
-	lines := bufio.NewScanner(events)
-	lines.Buffer(nil, 1<<20)
-	for n := 1; lines.Scan(); n++ {
-		if err := r.line(lines.Bytes()); err != nil {
-			return fmt.Errorf("events: line %d: %w", n, err)
-		}
-	}
-	if err := lines.Err(); err != nil {
-		return fmt.Errorf("events: %w", err)
+	n := 0
+	if _, _, err := lines.New(events, 0).Each(func(line []byte) error {
+		n++
+		return r.line(line)
+	}); err != nil {
+		return fmt.Errorf("events: line %d: %w", n, err)
 	}
 	if len(r.turns) == 0 || r.turns[0].Frame > 0 {
 		r.turns = slices.Insert(r.turns, 0, turn{})

@@ -2,6 +2,7 @@ package capture_test
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -133,6 +134,31 @@ func (h *house) equals(recorded, again []pcm.Frame) {
 			h.t.Fatalf("frame %d differs: %v, again %v", i, recorded[i][:4], again[i][:4])
 		}
 	}
+}
+
+// TestRemixLongSettings: settings may name so many that their line in the event
+// log is longer than a megabyte.
+func TestRemixLongSettings(t *testing.T) {
+	a := newVoice(t, "a-mic", 400)
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage()
+		h := open(t, t.TempDir(), s)
+		s.enter("a-mic", "ann", 1)
+		c := h.start("c1", func(s *capture.Spec) {
+			for n := range 60000 {
+				s.Mix.Exclude = append(s.Mix.Exclude, fmt.Sprintf("a-user-whom-we-do-not-want-to-hear-%d", n))
+			}
+		})
+		a.speak(s, 8*time.Second)
+		if err := c.Stop(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		recorded, _ := h.listen(h.recording("c1"), "mix-wav")
+		if len(heard(recorded, 0, 400)) == 0 {
+			t.Error("ann is not heard")
+		}
+		h.equals(recorded, h.remix(t, capture.MixSpec{}))
+	})
 }
 
 // TestRemixOddHoles: a sender that skips any number of samples leaves holes that

@@ -1,7 +1,6 @@
 package completeness
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"mixdown/storage"
+	"mixdown/storage/lines"
 )
 
 const (
@@ -215,14 +215,14 @@ func (r *reader) read(file string) error {
 		return err
 	}
 	defer f.Close()
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
+	_, _, err = lines.New(f, 0).Each(func(line []byte) error {
 		var e entry
-		if json.Unmarshal(lines.Bytes(), &e) == nil { // a line that a crash cut is none
+		if json.Unmarshal(line, &e) == nil {
 			r.take(e)
 		}
-	}
-	return lines.Err()
+		return nil
+	})
+	return err
 }
 
 func (r *reader) take(e entry) {

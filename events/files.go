@@ -1,7 +1,6 @@
 package events
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -13,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"mixdown/storage/lines"
 )
 
 const (
@@ -116,9 +117,9 @@ func (s span) scan(take func(e *Entry, offset int64) bool) (more bool, err error
 	if _, err := f.Seek(s.offset, io.SeekStart); err != nil {
 		return false, err
 	}
-	r := bufio.NewReaderSize(f, 128<<10)
+	r := lines.New(f, 0)
 	for at := s.offset; ; {
-		line, err := readLine(r)
+		line, err := r.Next()
 		if errors.Is(err, io.EOF) {
 			return false, nil // what comes after the last newline was not finished
 		}
@@ -146,23 +147,6 @@ func (s span) scan(take func(e *Entry, offset int64) bool) (more bool, err error
 			return true, nil
 		}
 	}
-}
-
-// readLine returns a line without its newline, valid until the next call.
-func readLine(r *bufio.Reader) ([]byte, error) {
-	line, err := r.ReadSlice('\n')
-	if errors.Is(err, bufio.ErrBufferFull) {
-		long := bytes.Clone(line)
-		for errors.Is(err, bufio.ErrBufferFull) {
-			line, err = r.ReadSlice('\n')
-			long = append(long, line...)
-		}
-		line = long
-	}
-	if err != nil {
-		return nil, err
-	}
-	return line[:len(line)-1], nil
 }
 
 // writer appends to the newest file. After an error nobody knows what the file

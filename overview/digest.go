@@ -1,16 +1,15 @@
 package overview
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
 
 	"mixdown/mixer/pcm"
 	"mixdown/storage"
+	"mixdown/storage/lines"
 )
 
 const (
@@ -70,21 +69,11 @@ func Digest(m *storage.Manifest, events io.Reader) (*Overview, error) {
 	for _, s := range m.Streams {
 		d.lane(s.StreamID, s.UserID)
 	}
-	lines := bufio.NewReaderSize(events, 1<<16)
-	for {
-		raw, err := lines.ReadSlice('\n')
-		if errors.Is(err, bufio.ErrBufferFull) { // longer than all that counts here
-			raw = bytes.Clone(raw)
-			rest, rerr := lines.ReadBytes('\n')
-			raw, err = append(raw, rest...), rerr
-		}
-		d.line(raw)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read the event log: %w", err)
-		}
+	if _, _, err := lines.New(events, 0).Each(func(line []byte) error {
+		d.line(line)
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("read the event log: %w", err)
 	}
 	d.close()
 	return d.o, nil

@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"mixdown/storage"
+	"mixdown/storage/lines"
 )
 
 // Result is what a rule makes of a room.
@@ -289,15 +289,14 @@ func eachDecision(file string, fn func(Decision)) error {
 		return err
 	}
 	defer f.Close()
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 4<<20)
-	for lines.Scan() {
+	_, _, err = lines.New(f, 0).Each(func(line []byte) error {
 		var v Decision
-		if json.Unmarshal(lines.Bytes(), &v) == nil { // a line that a crash cut is none
+		if json.Unmarshal(line, &v) == nil {
 			fn(v)
 		}
-	}
-	return lines.Err()
+		return nil
+	})
+	return err
 }
 
 // suffix tells rooms apart in the ids of captures.
