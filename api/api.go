@@ -174,10 +174,10 @@ func (s *server) observe(next http.Handler) http.Handler {
 }
 
 // register adds a JSON operation.
-func register[I, O any](s *server, method, path, id, summary string, f func(context.Context, *I) (*O, error)) {
+func register[I, O any](s *server, method, path, id, summary string, f func(context.Context, *I) (*O, error), also ...int) {
 	huma.Register(s.api, huma.Operation{
 		OperationID: id, Method: method, Path: path, Summary: summary,
-		Errors: []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusUnprocessableEntity},
+		Errors: append([]int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusUnprocessableEntity}, also...),
 	}, f)
 }
 

@@ -87,7 +87,7 @@ func (s *server) ruleRoutes() {
 	register(s, http.MethodGet, "/v1/rules", "list-rules", "List the rules in the order in which they are asked", s.listRules)
 	register(s, http.MethodGet, "/v1/rules/explain", "explain-rules", "Why a room is, or was, recorded or not", s.explain)
 	register(s, http.MethodGet, "/v1/rules/{id}", "get-rule", "Show a rule", s.getRule)
-	register(s, http.MethodPut, "/v1/rules/{id}", "put-rule", "Record matching rooms by themselves", s.putRule)
+	register(s, http.MethodPut, "/v1/rules/{id}", "put-rule", "Record matching rooms by themselves", s.putRule, http.StatusPreconditionFailed)
 	register(s, http.MethodDelete, "/v1/rules/{id}", "delete-rule", "Remove a rule; captures that it started go on", s.deleteRule)
 }
 
@@ -140,12 +140,15 @@ func answerRule(status int, r rules.Rule, err error) (*ruleOutput, error) {
 	return &ruleOutput{status, `"` + r.Tag() + `"`, told(r)}, nil
 }
 
-// tags are what an If-Match lists (RFC 9110, section 13.1.1).
+// tags are what an If-Match lists (RFC 9110, section 13.1.1). Proxies that
+// compress weaken tags; ours are of versions, not of bytes, and stay good.
 func tags(header string) (all []string) {
+	if header == "" {
+		return nil
+	}
 	for tag := range strings.SplitSeq(header, ",") {
-		if tag = strings.Trim(strings.TrimSpace(tag), `"`); tag != "" {
-			all = append(all, tag)
-		}
+		tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
+		all = append(all, strings.TrimSuffix(strings.Trim(tag, `"`), "-gzip"))
 	}
 	return all
 }

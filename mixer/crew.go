@@ -24,7 +24,6 @@ const (
 // crew is a caller and its helpers, who prepare inputs side by side. All of them
 // are gone when the frame is prepared.
 type crew struct {
-	cores  int
 	work   func() // made once, for to go it allocates
 	inputs []*input
 	next   atomic.Int64 // of inputs
@@ -32,7 +31,7 @@ type crew struct {
 }
 
 func newCrew() *crew {
-	c := &crew{cores: runtime.GOMAXPROCS(0)}
+	c := new(crew)
 	c.work = c.help
 	return c
 }
@@ -40,7 +39,10 @@ func newCrew() *crew {
 // prepare prepares all inputs that can be, if they are many, and returns when
 // that is done.
 func (c *crew) prepare(inputs []*input) {
-	helpers := min(c.cores, len(inputs)/share) - 1
+	if len(inputs) < 2*share {
+		return
+	}
+	helpers := min(runtime.GOMAXPROCS(0), len(inputs)/share) - 1
 	if helpers < 1 {
 		return
 	}

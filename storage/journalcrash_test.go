@@ -69,6 +69,10 @@ func journalRun(t testing.TB, base string, actions, flaky []int, left int, lossy
 		dir = p.cut()
 		defer os.RemoveAll(dir)
 	}
+	for left := range reopenings {
+		dir = dieOpening(t, dir, left, lossy)
+		defer os.RemoveAll(dir)
+	}
 	again, err := storage.OpenJournal(dir)
 	if !created {
 		return "", !c.dead // nothing was promised; it must only not panic
@@ -94,6 +98,36 @@ func journalRun(t testing.TB, base string, actions, flaky []int, left int, lossy
 		must(t, again.Sync())
 	}
 	return "", !c.dead
+}
+
+// reopenings is more operations than opening a journal takes.
+const reopenings = 9
+
+// dieOpening lets a process die, with the power if lossy, after left operations
+// of opening a journal, in the middle of the next. It returns what is left.
+func dieOpening(t testing.TB, dir string, left int, lossy bool) string {
+	c := &crash{left: left}
+	var p *power
+	if lossy {
+		p = newPower(t, dir)
+		entries, err := os.ReadDir(dir)
+		must(t, err)
+		for _, e := range entries { // all that survived the last cut is durable
+			p.tap("sync", e.Name())
+		}
+		c.tap = p.tap
+	}
+	if j, err := storage.OpenJournalWith(dir, c.fault); err == nil {
+		if left < 3 {
+			t.Fatalf("it opens with %d operations", left)
+		}
+		j.Close() // which has nothing to write
+	}
+	if !lossy {
+		return dir
+	}
+	defer p.release()
+	return p.cut()
 }
 
 func TestJournalCrashPoints(t *testing.T) {

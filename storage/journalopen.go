@@ -33,10 +33,16 @@ func (j *Journal) goOn() error {
 		if err != nil {
 			return err
 		}
-		return errors.Join(j.writeAgain(s), s.close())
+		err = j.writeAgain(s)
+		_ = s.close() // it was only read
+		return err
 	}
 	return fmt.Errorf("no file has a readable header: %w", ErrTorn)
 }
+
+// againName is what a file is called before it counts: not the name of a file of
+// the journal.
+const againName = "again.tmp"
 
 // writeAgain replaces the newest file by a new one with the same records. Where
 // there is no room for it, the file's own fsync has to do: the capture must go
@@ -51,16 +57,41 @@ func (j *Journal) writeAgain(s *stretch) error {
 	if _, err := io.ReadFull(io.NewSectionReader(s.h, head, end-head), p.data); err != nil {
 		return fmt.Errorf("read %s: %w", journalName(s.number), err)
 	}
-	j.at = s.follows
-	err = j.startFile(p)
+	j.at = place{s.number, end}
+	size, err := j.writeAside(append(encodeStretchHead(s.follows, p), p.data...))
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		j.at = place{s.number, end}
 		return s.h.Sync()
 	case err != nil:
 		return err
 	}
+	j.at = place{j.next, size}
+	j.next++
 	// Nothing asks for it any more; should it stay, it does no harm.
 	_ = j.disk.remove(journalName(s.number))
 	return nil
+}
+
+// writeAside writes the file that is next. It gets its name when it is whole and
+// durable: a file counts as soon as its header is whole, and this one would count
+// in place of all that the one before it holds.
+func (j *Journal) writeAside(b []byte) (size int64, err error) {
+	if err := j.disk.remove(againName); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, err
+	}
+	h, err := j.disk.create(againName)
+	if err != nil {
+		return 0, err
+	}
+	_, err = h.WriteAt(b, 0)
+	if err == nil {
+		err = h.Sync()
+	}
+	if err = errors.Join(err, h.Close()); err == nil {
+		err = j.disk.rename(againName, journalName(j.next))
+	}
+	if err != nil {
+		return 0, errors.Join(err, j.disk.remove(againName))
+	}
+	return int64(len(b)), j.disk.syncDir(".")
 }

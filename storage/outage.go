@@ -10,6 +10,7 @@ type trouble struct {
 	failures int
 	tried    time.Time // last attempt
 	until    time.Time // not before this
+	ours     bool      // the spool's file could not be read: no matter how the bucket is
 }
 
 const (
@@ -107,6 +108,11 @@ func (w *worker) choose(now time.Time) (it *item, wait time.Duration) {
 		switch left := c.trouble.until.Sub(now); {
 		case w.flights[c.name] != nil:
 			return true
+		case c.trouble.ours && left > 0:
+			if wait == 0 || left < wait {
+				wait = left
+			}
+			return true
 		case w.outage.all:
 			if it == nil || c.trouble.tried.Before(it.trouble.tried) {
 				it = c
@@ -134,6 +140,7 @@ func (w *worker) settle(f *flight, err error) change {
 		it.trouble.failures++
 		it.trouble.tried = now
 		it.trouble.until = now.Add(w.pause(err, it.trouble.failures))
+		it.trouble.ours = errors.Is(err, errOurs)
 	}
 	if errors.Is(err, errOurs) {
 		return unchanged // the file waits, and says nothing about the bucket

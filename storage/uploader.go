@@ -40,7 +40,7 @@ type Options struct {
 
 // Notice is something that an operator should hear of.
 type Notice struct {
-	Type string         // storage.down, storage.up, storage.backup, upload.conflict, upload.vanished, spool.…
+	Type string         // storage.down, storage.up, storage.backup, upload.…, spool.…
 	Key  string         // of the file that it is about; "" if it is about none
 	Data map[string]any // what there is to know
 }

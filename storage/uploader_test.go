@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -299,15 +300,52 @@ func TestUploaderVanishedFile(t *testing.T) {
 		}
 		stop()
 		must(t, <-ended)
-		if len(told) != 4 {
+		if len(told) != 6 || told[4].Type != "upload.unreadable" || told[5].Type != "upload.unreadable" || told[4].Key == told[5].Key {
 			t.Fatalf("told %+v", told)
 		}
-		for i, n := range told {
+		for i, n := range told[:4] {
 			if n.Type != "upload.vanished" || n.Key != fmt.Sprint(i) || n.Data["storage"] != "m" || n.Data["bytes"] != int64(len("content")) {
 				t.Errorf("told %+v", n)
 			}
 		}
 	})
+}
+
+// A file that cannot be read waits its time, also while the bucket is down or
+// hangs and nothing else could be tried.
+func TestUploaderUnreadableAlone(t *testing.T) {
+	for name, put := range map[string]func(context.Context, string) error{
+		"down":  func(context.Context, string) error { return errors.New("down") },
+		"hangs": func(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() },
+	} {
+		m := newMemory()
+		m.fail(put)
+		var attempts atomic.Int64
+		o := storage.Options{Uploaded: func(_, _ string, err error) { attempts.Add(1) }}
+		bubble(t, map[string]storage.Bucket{"m": m}, o, func(t *testing.T, s *storage.Spool, u *storage.Uploader, dir string) {
+			for n := range 3 {
+				_, err := commit(s, fmt.Sprint(n), "content", "m")
+				must(t, err)
+			}
+			time.Sleep(2 * time.Minute) // it is the bucket, not one file
+			for n := range 3 {
+				must(t, os.Remove(filepath.Join(dir, "out/m", fmt.Sprint(n))))
+				if n == 2 || name == "hangs" && n == 1 {
+					must(t, os.Mkdir(filepath.Join(dir, "out/m", fmt.Sprint(n)), 0o700))
+				}
+			}
+			time.Sleep(2 * time.Minute)
+			before := attempts.Load()
+			time.Sleep(time.Minute)
+			if n := attempts.Load() - before; n > 20 {
+				t.Errorf("%s: %d attempts in a minute", name, n)
+			}
+			if stats := u.Stats()["m"]; name == "down" && (stats.Down.IsZero() || !strings.HasSuffix(stats.LastError, "down")) {
+				t.Errorf("%s: %+v", name, stats)
+			}
+			m.fail(nil)
+		})
+	}
 }
 
 // TestUploaderBacklog: an hour of 100 streams waits, the next process brings

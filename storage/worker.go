@@ -84,6 +84,7 @@ func (w *worker) attempt(ctx context.Context, f *flight) {
 	err := w.upload(ctx, f)
 	change := w.settle(f, err)
 	w.count(err, change)
+	failures := w.failures(it)
 	log := w.options.Log.With("bucket", w.name, "key", it.key)
 	switch {
 	case err == nil:
@@ -94,6 +95,11 @@ func (w *worker) attempt(ctx context.Context, f *flight) {
 	case errors.Is(err, errVanished):
 		log.Error("a file is gone from the spool that no upload took out: this storage does not get it", "bytes", it.size)
 		w.options.Notice(Notice{Type: "upload.vanished", Key: it.key, Data: map[string]any{"storage": w.name, "key": it.key, "bytes": it.size}})
+	case errors.Is(err, errOurs):
+		log.Error("upload", "err", err)
+		if failures == downAfter {
+			w.options.Notice(Notice{Type: "upload.unreadable", Key: it.key, Data: map[string]any{"storage": w.name, "key": it.key, "error": err.Error()}})
+		}
 	case errors.Is(err, ErrPermanent):
 		log.Error("upload", "err", err)
 	default:
@@ -110,6 +116,12 @@ func (w *worker) attempt(ctx context.Context, f *flight) {
 	}
 }
 
+func (w *worker) failures(it *item) int {
+	w.spool.mu.Lock()
+	defer w.spool.mu.Unlock()
+	return it.trouble.failures
+}
+
 // count keeps the bucket's figures.
 func (w *worker) count(err error, change change) {
 	w.mu.Lock()
@@ -121,7 +133,9 @@ func (w *worker) count(err error, change change) {
 		s.LastError = ""
 	default:
 		s.Failures++
-		s.LastError = err.Error()
+		if s.Down.IsZero() || !errors.Is(err, errOurs) { // why it is down is worth more
+			s.LastError = err.Error()
+		}
 		if errors.Is(err, ErrConflict) {
 			s.Conflicts++
 		}

@@ -113,7 +113,9 @@ func TestRules(t *testing.T) {
 		t.Errorf("tags %s and %s", seen, changed)
 	}
 	h.ask("PUT", "/v1/rules/teams", with(rule, "priority", 4), "If-Match", seen).problem(412, "rule_changed")
-	h.ask("PUT", "/v1/rules/teams", with(rule, "priority", 4), "If-Match", seen+", "+changed).ok(200)
+	h.ask("PUT", "/v1/rules/teams", with(rule, "priority", 4), "If-Match", `""`).problem(412, "rule_changed")
+	weak := h.ask("PUT", "/v1/rules/teams", with(rule, "priority", 4), "If-Match", seen+", W/"+changed).ok(200).header.Get("ETag")
+	h.ask("PUT", "/v1/rules/teams", with(rule, "priority", 5), "If-Match", strings.TrimSuffix(weak, `"`)+`-gzip"`).ok(200)
 	h.ask("DELETE", "/v1/rules/teams", nil).ok(204)
 	h.ask("PUT", "/v1/rules/teams", rule, "If-Match", "*").problem(412, "rule_changed")
 	h.ask("GET", "/v1/rules/teams", nil).problem(404, "rule_not_found")
