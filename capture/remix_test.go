@@ -136,6 +136,45 @@ func (h *house) equals(recorded, again []pcm.Frame) {
 	}
 }
 
+// TestRemixBegun: what was being said as the recording began is in the mix and in
+// the stream's file from the same packet on.
+func TestRemixBegun(t *testing.T) {
+	a := newVoice(t, "a-mic", 400)
+	for _, after := range []int64{0, 1, 59, 61, 300, 500, 959, 960, 961} {
+		ann := *a
+		synctest.Test(t, func(t *testing.T) {
+			s := newStage()
+			h := open(t, t.TempDir(), s)
+			s.enter("a-mic", "ann", 1)
+			c := h.start("c1", func(s *capture.Spec) {
+				s.Record = []capture.RecordSpec{{What: "mix", Format: "wav", SegmentSeconds: 60}, {What: "streams"}, {What: "streams", Format: "wav"}}
+			})
+			synctest.Wait()
+			for range 2 { // what was said before comes at once
+				s.send(ann.id, ann.seq, ann.ts, ann.packets[int(ann.seq)%len(ann.packets)])
+				ann.seq++
+				ann.ts += pcm.FrameSize
+			}
+			time.Sleep(pcm.Duration(after))
+			ann.speak(s, 10*time.Second)
+			if err := c.Stop(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			m := h.recording("c1")
+			recorded, start := h.listen(m, "mix-wav")
+			if got := heard(recorded, start, 400); len(got) != 1 || got[0][0] > 40 {
+				t.Errorf("speech goes on %d samples after the beginning: heard %v", after, got)
+			}
+			for _, output := range []string{"streams-ogg/ann/a-mic", "streams-wav/ann/a-mic"} {
+				if _, start := h.listen(m, output); start < 0 || start > pcm.FrameSize {
+					t.Errorf("speech goes on %d samples after the beginning: %s begins at %d", after, output, start)
+				}
+			}
+			h.equals(recorded, h.remix(t, capture.MixSpec{}))
+		})
+	}
+}
+
 // TestRemixLongSettings: settings may name so many that their line in the event
 // log is longer than a megabyte.
 func TestRemixLongSettings(t *testing.T) {

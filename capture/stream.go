@@ -80,9 +80,6 @@ func streamKey(userID, streamID string) string { return userID + "/" + streamID 
 
 // placed passes a packet on to the stream's own files.
 func (s *stream) placed(p playout.Placed) {
-	if p.Pos < 0 {
-		return // sent before the capture began
-	}
 	if p.Level != playout.NoLevel && p.Level&127 <= loud {
 		s.loudUntil = max(s.loudUntil, p.Pos+int64(p.Samples))
 	}

@@ -13,8 +13,9 @@ type DeepConfig struct {
 	Red   uint8 // payload type of redundant audio (RFC 2198); 0 is none
 	// Placed, if set, is told each packet that is kept, in the order of the
 	// timeline and exactly once, during ReadFrame or Skip and before its audio
-	// is due; its payload is valid during the call. Packets without a byte, with a broken payload or in a paused or
-	// excluded stretch are not told. It must not call the Deep.
+	// is due; its payload is valid during the call. Packets from before position
+	// 0, without a byte, with a broken payload or in a paused or excluded stretch
+	// are not told. It must not call the Deep.
 	Placed func(Placed)
 }
 

@@ -102,8 +102,9 @@ func (d *Deep) next(need int) (*epoch, *entry, int64) {
 		}
 		late := at < end-slack && at+p.reach() < end // few packets come to the second question
 		switch {
+		case pos < 0: // what was said before the timeline began is history, also if it was still being said then
 		case late:
-			if !p.copied && pos >= 0 { // what was said before the timeline began is history
+			if !p.copied {
 				d.quality.Late++
 			}
 		case d.book.ended && pos >= d.book.until:
