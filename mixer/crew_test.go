@@ -51,7 +51,7 @@ func cores(t *testing.T, n int) {
 // same.
 func TestPreparedInputsSoundTheSame(t *testing.T) {
 	cores(t, 4)
-	for _, count := range []int{3, 31, 32, 100, 101} {
+	for _, count := range []int{3, 127, 128, 200, 301} {
 		var times atomic.Int64
 		one, many := mixer.New(mixer.Config{Aligned: true}), mixer.New(mixer.Config{Aligned: true})
 		var want, got pcmtest.Sink
@@ -72,7 +72,7 @@ func TestPreparedInputsSoundTheSame(t *testing.T) {
 		many.Drain()
 		equal(t, row(got.Frames), row(want.Frames))
 		expect := int64(10 * (count - count/5))
-		if count < 32 {
+		if count < 128 {
 			expect = 0
 		}
 		if times.Load() != expect {
@@ -88,16 +88,16 @@ func TestInputsArePreparedSideBySide(t *testing.T) {
 	m := mixer.New(mixer.Config{})
 	var both sync.WaitGroup
 	both.Add(2)
-	for i := range 40 {
+	for i := range 130 {
 		p := &prepared{from: pcmtest.Noise(1, 0.1), times: &times}
-		if i == 0 || i == 39 {
+		if i == 0 || i == 129 {
 			p.meet = func() { both.Done(); both.Wait() }
 		}
-		m.AddInput(fmt.Sprintf("%02d", i), p)
+		m.AddInput(fmt.Sprintf("%03d", i), p)
 	}
 	m.Mix()
-	if n := times.Load(); n != 40 {
-		t.Errorf("%d of 40 were prepared", n)
+	if n := times.Load(); n != 130 {
+		t.Errorf("%d of 130 were prepared", n)
 	}
 }
 
@@ -110,7 +110,7 @@ func TestPanicInPreparation(t *testing.T) {
 	m := mixer.New(mixer.Config{InputFailed: func(id string, err error) {
 		failed = append(failed, id+": "+strings.SplitN(err.Error(), "\n", 2)[0])
 	}})
-	for i := range 40 {
+	for i := range 130 {
 		p := &prepared{from: pcmtest.Noise(1, 0.1), times: &times}
 		if i == 7 {
 			p.meet = func() { panic("no such packet") }
@@ -121,12 +121,12 @@ func TestPanicInPreparation(t *testing.T) {
 	if want := "7: read frame of input 7: panic: no such packet"; len(failed) != 1 || failed[0] != want {
 		t.Errorf("%q", failed)
 	}
-	if m.Inputs() != 39 {
+	if m.Inputs() != 129 {
 		t.Errorf("%d inputs are left", m.Inputs())
 	}
 	m.AddInput("7", &prepared{from: pcmtest.Noise(1, 0.1), times: &times})
 	mix(m, 3)
-	if len(failed) != 1 || m.Inputs() != 40 {
+	if len(failed) != 1 || m.Inputs() != 130 {
 		t.Errorf("%q, %d inputs", failed, m.Inputs())
 	}
 }
@@ -136,7 +136,7 @@ func TestPreparationAllocatesNothing(t *testing.T) {
 	cores(t, 2)
 	var times atomic.Int64
 	m := mixer.New(mixer.Config{})
-	for i := range 64 {
+	for i := range 128 {
 		m.AddInput(fmt.Sprint(i), &prepared{from: loop(make([]pcm.Frame, 1)), times: &times})
 	}
 	mix(m, 200)
