@@ -107,7 +107,7 @@ func (s *server) getRule(_ context.Context, in *ruleID) (*ruleOutput, error) {
 
 func (s *server) putRule(ctx context.Context, in *ruleInput) (*ruleOutput, error) {
 	meant := rules.Condition{Tags: tags(in.IfMatch), New: in.IfNoneMatch == "*"}
-	r, created, err := s.Rules.PutIf(rules.Rule{ID: in.ID, Terms: in.Body.Terms, Capture: in.Body.Capture.Spec}, meant, access.From(ctx).Actor())
+	r, created, err := s.Rules.Put(rules.Rule{ID: in.ID, Terms: in.Body.Terms, Capture: in.Body.Capture.Spec}, meant, access.From(ctx).Actor())
 	if created {
 		return answerRule(http.StatusCreated, r, err)
 	}

@@ -107,14 +107,7 @@ func controlsAgain(t *testing.T, seed uint64, ann, bob *voice) {
 
 	again := open(t, copied, s)
 	again.who = h.who
-	c, err := again.captures.Get("c1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Stop(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	part := again.recording("c1")
+	part := again.finish("c1")
 	replayed, from := again.hear(part, "mix-wav")
 	until := (killed-time.Second).Milliseconds()/20 - 1
 	if from != start && len(replayed) > 0 && start/pcm.FrameSize < until {

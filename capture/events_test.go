@@ -221,14 +221,7 @@ func TestNoEventIsLostInKills(t *testing.T) {
 			})
 			l, stopLog := openLog(t, data)
 			h := open(t, data, s, func(c *capture.Config) { c.Events = l })
-			c, err := h.captures.Get("a")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := c.Stop(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			m := h.recording("a")
+			m := h.finish("a")
 			h.stop()
 			stopLog()
 			all := readLog(t, l)

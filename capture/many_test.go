@@ -1,7 +1,6 @@
 package capture_test
 
 import (
-	"context"
 	"fmt"
 	"runtime"
 	"sync"
@@ -47,14 +46,7 @@ func TestManyStreams(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 		h = open(t, copied, s)
 		wg.Wait()
-		c, err := h.captures.Get("c1")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := c.Stop(context.Background()); err != nil {
-			t.Fatal(err)
-		}
-		m := h.recording("c1")
+		m := h.finish("c1")
 		recorded, _ := h.listen(m, "mix-wav")
 		runtime.GOMAXPROCS(1)
 		h.equals(recorded, h.remix(t, capture.MixSpec{}))

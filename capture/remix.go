@@ -149,9 +149,12 @@ func (r *remix) openEvents() error {
 	n := 0
 	if _, _, err := lines.New(events, 0).Each(func(line []byte) error {
 		n++
-		return r.line(line)
+		if err := r.line(line); err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+		return nil
 	}); err != nil {
-		return fmt.Errorf("events: line %d: %w", n, err)
+		return fmt.Errorf("events: %w", err)
 	}
 	if len(r.turns) == 0 || r.turns[0].Frame > 0 {
 		r.turns = slices.Insert(r.turns, 0, turn{})

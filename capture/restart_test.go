@@ -1,6 +1,7 @@
 package capture_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"mixdown/capture"
+	"mixdown/storage"
 	"mixdown/storage/crypt"
 )
 
@@ -259,4 +261,17 @@ func TestUnredact(t *testing.T) {
 	if other.Room.Token == "secret" || other.Republish[0].Token == "secret" {
 		t.Errorf("tokens of other addresses: %q, %q", other.Room.Token, other.Republish[0].Token)
 	}
+}
+
+// finish stops a capture that is there and returns its verified recording.
+func (h *house) finish(id string) *storage.Manifest {
+	h.t.Helper()
+	c, err := h.captures.Get(id)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if err := c.Stop(context.Background()); err != nil {
+		h.t.Fatal(err)
+	}
+	return h.recording(id)
 }

@@ -1,7 +1,6 @@
 package capture_test
 
 import (
-	"context"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -64,14 +63,7 @@ func TestWhoLeftMeanwhile(t *testing.T) {
 					s.enter("two", "ann", 3)
 				})
 				b.speak(s, 10*time.Second)
-				c, err := h.captures.Get("c1")
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := c.Stop(context.Background()); err != nil {
-					t.Fatal(err)
-				}
-				m := h.recording("c1")
+				m := h.finish("c1")
 				left := map[string]time.Time{}
 				for _, s := range m.Streams {
 					if leave := s.Joins[0].Leave; s.StreamID != "two" && leave != nil {

@@ -74,8 +74,8 @@ func (c *crew) help() {
 
 // prepare does the reader's work for the next frame, if it can be done before.
 func (in *input) prepare() {
-	if in.ready != nil {
+	if r, ok := in.reader.(Preparer); ok {
 		defer contain(&in.broken)
-		in.ready.Prepare()
+		r.Prepare()
 	}
 }

@@ -10,7 +10,6 @@ import (
 type input struct {
 	id     string
 	reader pcm.Reader
-	ready  Preparer     // the reader, if it is one
 	broken error        // why it could not be prepared
 	said   func() uint8 // what the sender says of the level, if the reader knows
 	ended  bool
@@ -29,7 +28,6 @@ type input struct {
 // connect gives the input its reader.
 func (in *input) connect(r pcm.Reader) {
 	in.reader, in.said, in.played, in.broken = r, nil, false, nil
-	in.ready, _ = r.(Preparer)
 	if l, ok := r.(AudioLeveler); ok {
 		in.said = l.AudioLevel
 	}

@@ -42,7 +42,7 @@ func TestWindowAfterRestart(t *testing.T) {
 		time.Sleep(time.Until(day.Add(17 * time.Hour)))
 		outside(t, c, c.start, func(e *rules.Engine) {
 			terms := rules.Terms{System: "livekit", Rooms: []string{"*"}, Between: []rules.Window{{From: "08:00", To: "18:00"}}}
-			if _, _, err := e.Put(rules.Rule{ID: "hours", Terms: terms, Capture: aMix}, "test"); err != nil {
+			if _, _, err := e.Put(rules.Rule{ID: "hours", Terms: terms, Capture: aMix}, rules.Condition{}, "test"); err != nil {
 				t.Fatal(err)
 			}
 			// As the captures are resumed.
@@ -68,7 +68,7 @@ func TestTwoServers(t *testing.T) {
 		for _, server := range []string{"one", "two"} {
 			spec := aMix
 			spec.Room.URL = server
-			if _, _, err := b.Put(rules.Rule{ID: server, Terms: rules.Terms{System: "livekit", Rooms: []string{"*"}}, Capture: spec}, "test"); err != nil {
+			if _, _, err := b.Put(rules.Rule{ID: server, Terms: rules.Terms{System: "livekit", Rooms: []string{"*"}}, Capture: spec}, rules.Condition{}, "test"); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -100,7 +100,7 @@ func TestDeletedRuleStarts(t *testing.T) {
 			return c.start(id, s)
 		}
 		outside(t, c, slow, func(e *rules.Engine) {
-			if _, _, err := e.Put(rules.Rule{ID: "r", Terms: rules.Terms{Rooms: []string{"*"}}, Capture: aMix}, "test"); err != nil {
+			if _, _, err := e.Put(rules.Rule{ID: "r", Terms: rules.Terms{Rooms: []string{"*"}}, Capture: aMix}, rules.Condition{}, "test"); err != nil {
 				t.Fatal(err)
 			}
 			e.Observe(rules.Activity{System: "mixdown", RoomID: "x", UserID: "u", StreamID: "m", At: time.Now()})
@@ -126,7 +126,7 @@ func TestManyRoomsStart(t *testing.T) {
 			return c.start(id, s)
 		}
 		outside(t, c, slow, func(e *rules.Engine) {
-			if _, _, err := e.Put(rules.Rule{ID: "r", Terms: rules.Terms{Rooms: []string{"*"}}, Capture: aMix}, "test"); err != nil {
+			if _, _, err := e.Put(rules.Rule{ID: "r", Terms: rules.Terms{Rooms: []string{"*"}}, Capture: aMix}, rules.Condition{}, "test"); err != nil {
 				t.Fatal(err)
 			}
 			for i := range 50 {
@@ -159,13 +159,13 @@ func TestMendedRuleStarts(t *testing.T) {
 		}
 		outside(t, c, start, func(e *rules.Engine) {
 			rule := rules.Rule{ID: "r", Terms: rules.Terms{Rooms: []string{"*"}}, Capture: aMix}
-			if _, _, err := e.Put(rule, "test"); err != nil {
+			if _, _, err := e.Put(rule, rules.Condition{}, "test"); err != nil {
 				t.Fatal(err)
 			}
 			e.Observe(rules.Activity{System: "mixdown", RoomID: "x", UserID: "u", StreamID: "m", At: time.Now()})
 			time.Sleep(500 * time.Millisecond)
 			rule.Capture.Labels = map[string]string{"works": "yes"}
-			if _, _, err := e.Put(rule, "test"); err != nil {
+			if _, _, err := e.Put(rule, rules.Condition{}, "test"); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(2 * time.Second)

@@ -139,7 +139,7 @@ func run(t *testing.T, test func(b *bed)) {
 
 func (b *bed) put(id string, terms rules.Terms) rules.Rule {
 	b.t.Helper()
-	r, _, err := b.Put(rules.Rule{ID: id, Terms: terms, Capture: capture.Spec{Record: []capture.RecordSpec{{What: "mix"}}}}, "test")
+	r, _, err := b.Put(rules.Rule{ID: id, Terms: terms, Capture: capture.Spec{Record: []capture.RecordSpec{{What: "mix"}}}}, rules.Condition{}, "test")
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -335,7 +335,7 @@ func TestRulesAreKept(t *testing.T) {
 		priority, version int
 		created           bool
 	}{{1, 1, true}, {1, 1, false}, {2, 2, false}} {
-		r, created, err := e.Put(rules.Rule{ID: "a", Terms: rules.Terms{Rooms: []string{"*"}, Priority: want.priority}}, "ann")
+		r, created, err := e.Put(rules.Rule{ID: "a", Terms: rules.Terms{Rooms: []string{"*"}, Priority: want.priority}}, rules.Condition{}, "ann")
 		if err != nil || r.Version != want.version || created != want.created {
 			t.Errorf("put %d: version %d, created %v, %v", i, r.Version, created, err)
 		}
@@ -344,7 +344,7 @@ func TestRulesAreKept(t *testing.T) {
 		t.Errorf("after a restart: %+v %v", r, err)
 	}
 	put := func(c rules.Condition, priority int) error {
-		_, _, err := e.PutIf(rules.Rule{ID: "a", Terms: rules.Terms{Rooms: []string{"*"}, Priority: priority}}, c, "bob")
+		_, _, err := e.Put(rules.Rule{ID: "a", Terms: rules.Terms{Rooms: []string{"*"}, Priority: priority}}, c, "bob")
 		return err
 	}
 	seen, err := e.Rule("a")
@@ -387,7 +387,7 @@ func TestRulesAreKept(t *testing.T) {
 		"weekday":  {ID: "a", Terms: rules.Terms{Rooms: []string{"*"}, Between: []rules.Window{{From: "08:00", To: "09:00", Days: []string{"funday"}}}}},
 		"no start": {ID: "a", Terms: rules.Terms{Rooms: []string{"*"}, Start: "never"}},
 	} {
-		if _, _, err := e.Put(bad, "ann"); !errors.Is(err, rules.ErrInvalid) {
+		if _, _, err := e.Put(bad, rules.Condition{}, "ann"); !errors.Is(err, rules.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -429,7 +429,7 @@ func TestWhoTellsMayHoldLocks(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = e.Run(ctx) })
-	if _, _, err := e.Put(rules.Rule{ID: "all", Terms: rules.Terms{Rooms: []string{"*"}}}, "test"); err != nil {
+	if _, _, err := e.Put(rules.Rule{ID: "all", Terms: rules.Terms{Rooms: []string{"*"}}}, rules.Condition{}, "test"); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 2000 {

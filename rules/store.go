@@ -94,13 +94,10 @@ func (c Condition) meets(r *Rule) error {
 	return nil
 }
 
-// Put sets a rule and says whether it is a new one. Setting what is there
-// changes nothing. Captures that an earlier version started go on.
-func (e *Engine) Put(r Rule, by string) (Rule, bool, error) { return e.PutIf(r, Condition{}, by) }
-
-// PutIf is Put under a condition; if that is not met, the error wraps
-// ErrChanged.
-func (e *Engine) PutIf(r Rule, c Condition, by string) (Rule, bool, error) {
+// Put sets a rule and says whether it is a new one; if the condition is not met,
+// the error wraps ErrChanged. Setting what is there changes nothing. Captures that
+// an earlier version started go on.
+func (e *Engine) Put(r Rule, c Condition, by string) (Rule, bool, error) {
 	r.Terms = r.Terms.withDefaults()
 	if !ruleIDRule.MatchString(r.ID) {
 		return Rule{}, false, fmt.Errorf("%w: id: needs 1 to 32 of 0-9 A-Z a-z _ -", ErrInvalid)

@@ -44,28 +44,23 @@ func (j *Journal) goOn() error {
 // the journal.
 const againName = "again.tmp"
 
-// writeAgain replaces the newest file by a new one with the same records. Where
-// there is no room for it, the file's own fsync has to do: the capture must go
+// writeAgain replaces the newest file by a copy of all that is whole in it. Where
+// there is no room for that, the file's own fsync has to do: the capture must go
 // on.
 func (j *Journal) writeAgain(s *stretch) error {
-	head := s.at
 	end, err := s.end()
 	if err != nil {
 		return err
 	}
-	p := part{begins: s.begins, checkpoint: s.checkpoint, data: make([]byte, end-head)}
-	if _, err := io.ReadFull(io.NewSectionReader(s.h, head, end-head), p.data); err != nil {
-		return fmt.Errorf("read %s: %w", journalName(s.number), err)
-	}
 	j.at = place{s.number, end}
-	size, err := j.writeAside(append(encodeStretchHead(s.follows, p), p.data...))
+	err = j.writeAside(io.NewSectionReader(s.h, 0, end))
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return s.h.Sync()
 	case err != nil:
 		return err
 	}
-	j.at = place{j.next, size}
+	j.at.number = j.next
 	j.next++
 	// Nothing asks for it any more; should it stay, it does no harm.
 	_ = j.disk.remove(journalName(s.number))
@@ -75,15 +70,15 @@ func (j *Journal) writeAgain(s *stretch) error {
 // writeAside writes the file that is next. It gets its name when it is whole and
 // durable: a file counts as soon as its header is whole, and this one would count
 // in place of all that the one before it holds.
-func (j *Journal) writeAside(b []byte) (size int64, err error) {
+func (j *Journal) writeAside(r io.Reader) error {
 	if err := j.disk.remove(againName); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return 0, err
+		return err
 	}
 	h, err := j.disk.create(againName)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	_, err = h.WriteAt(b, 0)
+	_, err = io.Copy(io.NewOffsetWriter(h, 0), r)
 	if err == nil {
 		err = h.Sync()
 	}
@@ -91,7 +86,7 @@ func (j *Journal) writeAside(b []byte) (size int64, err error) {
 		err = j.disk.rename(againName, journalName(j.next))
 	}
 	if err != nil {
-		return 0, errors.Join(err, j.disk.remove(againName))
+		return errors.Join(err, j.disk.remove(againName))
 	}
-	return int64(len(b)), j.disk.syncDir(".")
+	return j.disk.syncDir(".")
 }

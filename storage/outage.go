@@ -10,7 +10,7 @@ type trouble struct {
 	failures int
 	tried    time.Time // last attempt
 	until    time.Time // not before this
-	ours     bool      // the spool's file could not be read: no matter how the bucket is
+	ours     int       // of the failures, those in a row in which the spool's file could not be read
 }
 
 const (
@@ -38,13 +38,14 @@ type outage struct {
 	until  time.Time
 }
 
-// change is what an attempt changed about a bucket.
+// change is what an attempt changed about a bucket, or its file.
 type change int
 
 const (
 	unchanged change = iota
 	wentDown
 	cameUp
+	unreadable
 )
 
 // pick chooses the file to upload now. If there is none, wait is how long to
@@ -108,7 +109,7 @@ func (w *worker) choose(now time.Time) (it *item, wait time.Duration) {
 		switch left := c.trouble.until.Sub(now); {
 		case w.flights[c.name] != nil:
 			return true
-		case c.trouble.ours && left > 0:
+		case c.trouble.ours > 0 && left > 0: // no matter how the bucket is
 			if wait == 0 || left < wait {
 				wait = left
 			}
@@ -140,11 +141,14 @@ func (w *worker) settle(f *flight, err error) change {
 		it.trouble.failures++
 		it.trouble.tried = now
 		it.trouble.until = now.Add(w.pause(err, it.trouble.failures))
-		it.trouble.ours = errors.Is(err, errOurs)
 	}
-	if errors.Is(err, errOurs) {
-		return unchanged // the file waits, and says nothing about the bucket
+	if errors.Is(err, errOurs) { // the file waits, and says nothing about the bucket
+		if it.trouble.ours++; it.trouble.ours == downAfter {
+			return unreadable
+		}
+		return unchanged
 	}
+	it.trouble.ours = 0
 	if err == nil || errors.Is(err, ErrConflict) {
 		up := o.down
 		if o.all { // it was the bucket, not the files

@@ -321,7 +321,12 @@ func TestUploaderUnreadableAlone(t *testing.T) {
 		m := newMemory()
 		m.fail(put)
 		var attempts atomic.Int64
-		o := storage.Options{Uploaded: func(_, _ string, err error) { attempts.Add(1) }}
+		var unreadable atomic.Int64
+		o := storage.Options{Uploaded: func(_, _ string, err error) { attempts.Add(1) }, Notice: func(n storage.Notice) {
+			if n.Type == "upload.unreadable" && n.Key == "2" {
+				unreadable.Add(1)
+			}
+		}}
 		bubble(t, map[string]storage.Bucket{"m": m}, o, func(t *testing.T, s *storage.Spool, u *storage.Uploader, dir string) {
 			for n := range 3 {
 				_, err := commit(s, fmt.Sprint(n), "content", "m")
@@ -339,6 +344,9 @@ func TestUploaderUnreadableAlone(t *testing.T) {
 			time.Sleep(time.Minute)
 			if n := attempts.Load() - before; n > 20 {
 				t.Errorf("%s: %d attempts in a minute", name, n)
+			}
+			if n := unreadable.Load(); n != 1 { // also if the bucket had failed it before
+				t.Errorf("%s: told %d times that it cannot be read", name, n)
 			}
 			if stats := u.Stats()["m"]; name == "down" && (stats.Down.IsZero() || !strings.HasSuffix(stats.LastError, "down")) {
 				t.Errorf("%s: %+v", name, stats)

@@ -84,7 +84,6 @@ func (w *worker) attempt(ctx context.Context, f *flight) {
 	err := w.upload(ctx, f)
 	change := w.settle(f, err)
 	w.count(err, change)
-	failures := w.failures(it)
 	log := w.options.Log.With("bucket", w.name, "key", it.key)
 	switch {
 	case err == nil:
@@ -95,12 +94,7 @@ func (w *worker) attempt(ctx context.Context, f *flight) {
 	case errors.Is(err, errVanished):
 		log.Error("a file is gone from the spool that no upload took out: this storage does not get it", "bytes", it.size)
 		w.options.Notice(Notice{Type: "upload.vanished", Key: it.key, Data: map[string]any{"storage": w.name, "key": it.key, "bytes": it.size}})
-	case errors.Is(err, errOurs):
-		log.Error("upload", "err", err)
-		if failures == downAfter {
-			w.options.Notice(Notice{Type: "upload.unreadable", Key: it.key, Data: map[string]any{"storage": w.name, "key": it.key, "error": err.Error()}})
-		}
-	case errors.Is(err, ErrPermanent):
+	case errors.Is(err, errOurs), errors.Is(err, ErrPermanent):
 		log.Error("upload", "err", err)
 	default:
 		log.Warn("upload", "err", err)
@@ -108,18 +102,14 @@ func (w *worker) attempt(ctx context.Context, f *flight) {
 	switch change {
 	case wentDown:
 		w.options.Notice(Notice{Type: "storage.down", Data: map[string]any{"storage": w.name, "code": FailureOf(err), "error": err.Error()}})
+	case unreadable:
+		w.options.Notice(Notice{Type: "upload.unreadable", Key: it.key, Data: map[string]any{"storage": w.name, "key": it.key, "error": err.Error()}})
 	case cameUp:
 		w.options.Notice(Notice{Type: "storage.up", Data: map[string]any{"storage": w.name}})
 	}
 	if w.options.Uploaded != nil {
 		w.options.Uploaded(w.name, it.key, err)
 	}
-}
-
-func (w *worker) failures(it *item) int {
-	w.spool.mu.Lock()
-	defer w.spool.mu.Unlock()
-	return it.trouble.failures
 }
 
 // count keeps the bucket's figures.
