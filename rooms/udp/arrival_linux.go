@@ -64,7 +64,9 @@ func (a *arrivals) of(ssrc uint32, seq uint16) (time.Time, bool) {
 }
 
 // stampPackets asks the kernel for stamps. Without them a packet came when it
-// was read.
+// was read, as do the first after a machine's first socket asked: the kernel
+// begins a moment later (net_enable_timestamp), long before a connection has
+// its first RTP packet.
 func stampPackets(fd int) {
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
 }

@@ -258,12 +258,35 @@ func rtpHeader(pt byte, ssrc uint32, seq uint16) []byte {
 	return b
 }
 
+// untilStamped returns when the kernel stamps what comes. Asked by the first
+// socket of a machine, it begins a moment later; a packet before that bears the
+// time when it was read.
+func untilStamped(t *testing.T, g *Group, from, to *Socket) {
+	t.Helper()
+	const late = 20 * time.Millisecond
+	addr := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), portOf(to))
+	buf := make([]byte, 2000)
+	for seq := range uint16(250) {
+		sent := time.Now()
+		_, err := from.WriteToAddrPort(rtpHeader(111, 1, seq), addr)
+		check(t, err)
+		<-time.After(late)
+		_, _, err = to.ReadFromAddrPort(buf)
+		check(t, err)
+		if at, ok := g.Arrival(1, seq); ok && at.Sub(sent) < late {
+			return
+		}
+	}
+	t.Fatal("the kernel stamps no packets")
+}
+
 // A packet came when the kernel got it, however late it is read.
 func TestGroupKnowsWhenPacketsCame(t *testing.T) {
 	g := group(t)
 	a, b := socket(t, g, "udp4", "127.0.0.1"), socket(t, g, "udp4", "127.0.0.1")
 	to := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), portOf(b))
 	const count, ssrc = 3 * groupBatch, 0xdeadbeef
+	untilStamped(t, g, a, b)
 	var sent [count][2]time.Time // before and after
 	for i := range count {
 		sent[i][0] = time.Now()
