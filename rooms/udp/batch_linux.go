@@ -63,7 +63,7 @@ func (p *packets) ready() bool { return p.head < p.count }
 func (p *packets) full() bool { return p.count == len(p.headers) }
 
 // receive takes what the socket holds, without waiting; EAGAIN if that is
-// nothing.
+// nothing. The runtime is not told of the system call, for it ends at once.
 func (p *packets) receive(fd uintptr) syscall.Errno {
 	p.head, p.count = 0, 0
 	for i := range p.headers {
@@ -71,7 +71,7 @@ func (p *packets) receive(fd uintptr) syscall.Errno {
 		p.headers[i].SetControllen(stampSpace)
 	}
 	for {
-		n, _, errno := syscall.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&p.headers[0])), uintptr(len(p.headers)), unix.MSG_DONTWAIT, 0, 0)
+		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&p.headers[0])), uintptr(len(p.headers)), unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
 			p.count = int(n)

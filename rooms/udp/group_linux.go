@@ -6,7 +6,9 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,8 +26,9 @@ const (
 // readers, each of whom takes all there is with one recvmmsg. A socket that
 // gets nothing costs nothing, and a hundred sockets with one packet each cost
 // one wakeup of the process. While nobody listens now, see [Group.Audience], it
-// looks at every eighth tick only: a reader's wakeup then brings more packets.
-// When they came is not lost by that: the kernel stamps them, and Arrival tells.
+// looks at every sixteenth tick only, or at every eighth while a socket has many:
+// a reader's wakeup then brings more packets. When they came is not lost by that:
+// the kernel stamps them, and Arrival tells.
 //
 // The Go runtime does not know the sockets. If it did, it would wake a thread
 // for each packet that arrives, whether somebody waits for it or not.
@@ -36,6 +39,8 @@ type Group struct {
 
 	audience atomic.Int32
 	opened   atomic.Int64 // when the last socket was, after arrivals.start
+	crowded  atomic.Int64 // when a socket last had a crowd of packets, after arrivals.start
+	ticks    atomic.Int64 // from one look to the next
 	arrivals *arrivals
 
 	mu      sync.Mutex
@@ -63,6 +68,8 @@ func NewGroup() (*Group, error) {
 		epoll: epoll, bell: bell, done: make(chan struct{}), sockets: make(map[int32]*Socket),
 		arrivals: &arrivals{start: time.Now()},
 	}
+	g.ticks.Store(1)
+	g.crowded.Store(int64(-lately))
 	go g.watch()
 	return g, nil
 }
@@ -97,9 +104,13 @@ func (g *Group) Audience(n int) { g.audience.Add(int32(n)) }
 // knows it; false if it came long ago or never.
 func (g *Group) Arrival(ssrc uint32, seq uint16) (time.Time, bool) { return g.arrivals.of(ssrc, seq) }
 
-// note remembers when the packets that were just received came.
+// note remembers when the packets that were just received came, and whether
+// they are many.
 func (g *Group) note(p *packets) {
 	now := time.Now()
+	if p.count >= crowd*int(g.ticks.Load()) {
+		g.crowded.Store(int64(now.Sub(g.arrivals.start)))
+	}
 	for i := p.head; i < p.count; i++ {
 		if stamp, ok := p.stamp(i); ok {
 			g.arrivals.note(p.packet(i), stamp, now)
@@ -108,19 +119,29 @@ func (g *Group) note(p *packets) {
 }
 
 const (
-	// lazyTicks go by between two looks while nobody listens now.
-	lazyTicks = 8
+	// lazyTicks go by between two looks while nobody listens now, but crowdTicks
+	// if lately a socket had a crowd: there is little to gain then by waiting
+	// longer, and what the kernel holds for a socket may be as little as 200 KiB.
+	lazyTicks  = 16
+	crowdTicks = 8
+	// crowd is the packets of a tick that make one, those of eight streams.
+	crowd  = groupBatch / lazyTicks
+	lately = time.Second
 	// handshake is how long a new socket is looked at on every tick: what is
 	// said there at first is waited for at both ends.
 	handshake = 3 * time.Second
 )
 
-// tick is how long to wait before looking again.
-func (g *Group) tick() time.Duration {
-	if g.audience.Load() > 0 || time.Since(g.arrivals.start)-time.Duration(g.opened.Load()) < handshake {
-		return Tick
+// wait is how many ticks to wait before looking again.
+func (g *Group) wait() int64 {
+	now := time.Since(g.arrivals.start)
+	switch {
+	case g.audience.Load() > 0 || now-time.Duration(g.opened.Load()) < handshake:
+		return 1
+	case now-time.Duration(g.crowded.Load()) < lately:
+		return crowdTicks
 	}
-	return lazyTicks * Tick
+	return lazyTicks
 }
 
 // Close closes the sockets that are still open and waits for the goroutine.
@@ -157,12 +178,16 @@ func (g *Group) watch() {
 	for {
 		wait := -1 // for as long as it takes
 		if quiet < idleTicks {
-			time.Sleep(g.tick())
+			ticks := g.wait()
+			g.ticks.Store(ticks)
+			time.Sleep(time.Duration(ticks) * Tick)
 			wait = 0
 		}
-		n, err := unix.EpollWait(g.epoll, events[:], wait)
-		if err != nil {
-			n = 0 // EINTR: nothing else can happen to a good descriptor
+		n := 0 // after EINTR: nothing else can happen to a good descriptor
+		if wait == 0 {
+			n = look(g.epoll, events[:])
+		} else if got, err := unix.EpollWait(g.epoll, events[:], wait); err == nil {
+			n = got
 		}
 		quiet++
 		if n > 0 {
@@ -172,6 +197,15 @@ func (g *Group) watch() {
 			return
 		}
 	}
+}
+
+// look is EpollWait without a wait.
+func look(epoll int, events []unix.EpollEvent) int {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epoll), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
+	if errno != 0 {
+		return 0
+	}
+	return int(n)
 }
 
 // wake tells the readers of sockets that something has come; false is the end.

@@ -223,31 +223,39 @@ func TestGroupRefusesWhatCannotBeSent(t *testing.T) {
 	}
 }
 
-// Who listens now waits for one tick, a recorder alone for eight once its
-// connections stand.
+// Who listens now waits for one tick, a recorder alone for sixteen once its
+// connections stand, or for eight while one of them brings much.
 func TestGroupHurriesForListeners(t *testing.T) {
 	g := group(t)
-	if g.tick() != Tick {
-		t.Errorf("while connections are made the tick is %v", g.tick())
+	waits := func(when string, want int64) {
+		t.Helper()
+		if got := g.wait(); got != want {
+			t.Errorf("%s: %d ticks instead of %d", when, got, want)
+		}
 	}
+	waits("while connections are made", 1)
 	g.opened.Store(int64(-handshake))
-	if g.tick() != lazyTicks*Tick {
-		t.Errorf("without listeners the tick is %v", g.tick())
-	}
+	waits("without listeners", lazyTicks)
 	g.Audience(1)
 	g.Audience(1)
 	g.Audience(-1)
-	if g.tick() != Tick {
-		t.Errorf("with a listener the tick is %v", g.tick())
-	}
+	waits("with a listener", 1)
 	g.Audience(-1)
-	if g.tick() != lazyTicks*Tick {
-		t.Errorf("after the last listener the tick is %v", g.tick())
-	}
+	waits("after the last listener", lazyTicks)
+
+	g.ticks.Store(lazyTicks)
+	g.note(&packets{count: crowd*lazyTicks - 1, head: crowd*lazyTicks - 1})
+	waits("with a small room", lazyTicks)
+	g.note(&packets{count: crowd * lazyTicks, head: crowd * lazyTicks})
+	waits("with a large room", crowdTicks)
+	g.ticks.Store(crowdTicks)
+	g.crowded.Store(int64(-lately))
+	waits("after the large room", lazyTicks)
+	g.note(&packets{count: crowd * crowdTicks, head: crowd * crowdTicks})
+	waits("with a large room that is looked at more often", crowdTicks)
+
 	socket(t, g, "udp4", "127.0.0.1")
-	if g.tick() != Tick {
-		t.Errorf("with a new socket the tick is %v", g.tick())
-	}
+	waits("with a new socket", 1)
 }
 
 func rtpHeader(pt byte, ssrc uint32, seq uint16) []byte {

@@ -219,7 +219,7 @@ func (s *Socket) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 		first = &b[0]
 	}
 	for waited := false; ; {
-		_, _, errno := syscall.Syscall6(unix.SYS_SENDTO, uintptr(s.fd), uintptr(unsafe.Pointer(first)), uintptr(len(b)),
+		_, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(s.fd), uintptr(unsafe.Pointer(first)), uintptr(len(b)),
 			unix.MSG_DONTWAIT, uintptr(unsafe.Pointer(&name)), uintptr(length))
 		switch {
 		case errno == 0:
