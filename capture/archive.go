@@ -253,51 +253,6 @@ func (a *archive) rewind(size int64) error {
 	return nil
 }
 
-// covers says that the timeline can be rebuilt from a checkpoint: everything
-// not sealed begins long enough after it. After a restart no file is open; then
-// the checkpoint tells what was when it was taken.
-func (a *archive) covers(checkpoint []byte) bool {
-	var s struct {
-		Frame  int64         `json:"frame"`
-		Events int64         `json:"events"`
-		Life   int           `json:"life"`
-		Open   []openSegment `json:"open"`
-	}
-	if snapshot, _ := splitCheckpoint(checkpoint); json.Unmarshal(snapshot, &s) != nil {
-		return false
-	}
-	if s.Frame == 0 {
-		return true
-	}
-	for _, kept := range a.rewound[min(s.Life, len(a.rewound)):] {
-		if s.Events > kept {
-			return false
-		}
-	}
-	for _, f := range a.open {
-		if f.start < s.Frame*pcm.FrameSize+settle {
-			return false
-		}
-	}
-	for _, o := range s.Open {
-		if p := a.outputs[o.Output]; p == nil || p.index < o.Index && p.reached() != math.MaxInt64 {
-			return false
-		}
-	}
-	for _, p := range a.outputs {
-		from, reached := s.Frame*pcm.FrameSize, p.reached()
-		switch {
-		case p.output.What != "streams":
-			if reached < from+settle {
-				return false
-			}
-		case p.output.Format != "ogg" && from <= reached && reached < from+settle:
-			return false // what follows may be rendered again, by a cold decoder
-		}
-	}
-	return true
-}
-
 // abandon lets go of the files of a timeline that is made anew.
 func (a *archive) abandon() {
 	for _, f := range a.open {

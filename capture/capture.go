@@ -68,6 +68,7 @@ type Capture struct {
 	retention *storage.Retention // as decided at the start; nil: kept for ever
 
 	mendAt time.Duration // when a spoiled timeline is tried again
+	cutAt  int64         // how the archive stood when the journal was cut
 
 	watchdog    watchdog
 	participant *joiner.Participant
@@ -188,7 +189,7 @@ func (c *Capture) loop(ctx context.Context, left <-chan error) error {
 		if cause := c.limit(); cause != nil {
 			return cause
 		}
-		timer.Reset(min(max(writeEvery/2, next-c.clock.now()), c.expire()))
+		timer.Reset(min(c.env.flusher.beat(max(writeEvery/2, next-c.clock.now())), c.expire()))
 	}
 }
 
@@ -249,9 +250,16 @@ func (c *Capture) checkpoint(at time.Duration) error {
 		return err
 	}
 	c.timeline.checkpointed = at
-	if err := c.journal.Cut(c.timeline.archive.covers); err != nil {
+	// To cut is to read every checkpoint of segments that are not sealed.
+	archive := c.timeline.archive
+	standing := archive.standing()
+	if standing == c.cutAt && len(archive.open) > 0 {
+		return nil
+	}
+	if err := c.journal.Cut(archive.covers); err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
+	c.cutAt = standing
 	return nil
 }
 

@@ -5,8 +5,10 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math"
 	"time"
 
+	"mixdown/mixer/pcm"
 	"mixdown/storage"
 )
 
@@ -153,4 +155,61 @@ func restoreTimeline(spec Spec, a *archive, e *eventLog, snapshot []byte) (*time
 		}
 	}
 	return t, nil
+}
+
+// covers says that the timeline can be rebuilt from a checkpoint: everything
+// not sealed begins long enough after it. After a restart no file is open; then
+// the checkpoint tells what was when it was taken.
+func (a *archive) covers(checkpoint []byte) bool {
+	var s struct {
+		Frame  int64         `json:"frame"`
+		Events int64         `json:"events"`
+		Life   int           `json:"life"`
+		Open   []openSegment `json:"open"`
+	}
+	if snapshot, _ := splitCheckpoint(checkpoint); json.Unmarshal(snapshot, &s) != nil {
+		return false
+	}
+	if s.Frame == 0 {
+		return true
+	}
+	for _, kept := range a.rewound[min(s.Life, len(a.rewound)):] {
+		if s.Events > kept {
+			return false
+		}
+	}
+	for _, f := range a.open {
+		if f.start < s.Frame*pcm.FrameSize+settle {
+			return false
+		}
+	}
+	for _, o := range s.Open {
+		if p := a.outputs[o.Output]; p == nil || p.index < o.Index && p.reached() != math.MaxInt64 {
+			return false
+		}
+	}
+	for _, p := range a.outputs {
+		from, reached := s.Frame*pcm.FrameSize, p.reached()
+		switch {
+		case p.output.What != "streams":
+			if reached < from+settle {
+				return false
+			}
+		case p.output.Format != "ogg" && from <= reached && reached < from+settle:
+			return false // what follows may be rendered again, by a cold decoder
+		}
+	}
+	return true
+}
+
+// standing is a sum over what covers looks at in the archive: while it is the
+// same, no other checkpoint covers than before, unless no file is open.
+func (a *archive) standing() (sum int64) {
+	for o, f := range a.open {
+		sum += f.start*31 + int64(o.Index)
+	}
+	for _, p := range a.outputs {
+		sum += p.reached()*37 + int64(p.index)*41
+	}
+	return sum + int64(len(a.rewound))*43
 }

@@ -10,17 +10,20 @@ import (
 const (
 	// writeEvery is how often records are passed to the operating system: it
 	// is what a kill can cost.
-	writeEvery = 250 * time.Millisecond
+	writeEvery = 200 * time.Millisecond
 
 	// syncEvery is how often they are made durable: with the time of the
 	// fsyncs it is what a power cut can cost.
-	syncEvery = 2 * writeEvery
+	syncEvery = 3 * writeEvery
 )
 
 // flusher saves the records of all captures on one goroutine, all of them at
-// once: the fsync of the first journal commits what the file system knows of
-// the others too. A journal to which nothing was added costs nothing.
+// once: the disk is given all that it has to take before the first fsync waits,
+// which then commits what the file system has to note of the others too. A
+// journal to which nothing was added costs nothing.
 type flusher struct {
+	start time.Time // a beat
+
 	mu       sync.Mutex
 	captures []*Capture
 	past     int64         // fsyncs of captures that ended
@@ -60,34 +63,44 @@ func (f *flusher) flushed() (fsyncs int64, took time.Duration) {
 // run flushes until ctx ends. What comes after that is for whoever ends the
 // captures.
 func (f *flusher) run(ctx context.Context) {
-	tick := time.NewTicker(writeEvery)
-	defer tick.Stop()
+	timer := time.NewTimer(f.beat(writeEvery))
+	defer timer.Stop()
 	synced := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-timer.C:
 		}
-		f.flush((*keeper).write)
-		if start := time.Now(); start.Sub(synced) >= syncEvery-writeEvery/2 {
-			f.flush((*keeper).sync)
-			synced = start
-			f.mu.Lock()
-			f.last = time.Since(start)
-			f.mu.Unlock()
+		timer.Reset(f.beat(writeEvery / 2))
+		start := time.Now()
+		if start.Sub(synced) < syncEvery-writeEvery/2 {
+			f.flush((*keeper).hand, (*keeper).write)
+			continue
 		}
+		f.flush((*keeper).hand, (*keeper).write, (*keeper).start, (*keeper).sync)
+		synced = start
+		f.mu.Lock()
+		f.last = time.Since(start)
+		f.mu.Unlock()
 	}
 }
 
-// flush hands over what every capture has, then saves it.
-func (f *flusher) flush(save func(*keeper)) {
+// beat is how long it is until the first beat that is wait away or more. What the
+// flusher and all captures do now and then they do on the beat, one every
+// writeEvery: to wake a machine for each of them costs more than what they do.
+func (f *flusher) beat(wait time.Duration) time.Duration {
+	passed := time.Since(f.start) + wait
+	return wait + (writeEvery-passed%writeEvery)%writeEvery
+}
+
+// flush does one step after the other, each with all captures.
+func (f *flusher) flush(steps ...func(*keeper)) {
 	all := f.all()
-	for _, c := range all {
-		c.records((*keeper).hand)
-	}
-	for _, c := range all {
-		c.records(save)
+	for _, step := range steps {
+		for _, c := range all {
+			c.records(step)
+		}
 	}
 }
 

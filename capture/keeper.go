@@ -60,6 +60,9 @@ func (k *keeper) write() {
 	}
 }
 
+// start lets the disk begin with what was written.
+func (k *keeper) start() { k.journal.Start() }
+
 // sync saves what was handed over from both.
 func (k *keeper) sync() {
 	upTo, _ := k.until()

@@ -105,7 +105,7 @@ func NewManager(config Config) (*Manager, error) {
 	if config.Events == nil {
 		config.Events = events.Discard
 	}
-	config.flusher, config.sealed = &flusher{}, make(chan struct{}, 1)
+	config.flusher, config.sealed = &flusher{start: time.Now()}, make(chan struct{}, 1)
 	m := &Manager{config: config, wake: make(chan struct{}, 1), captures: map[string]*Capture{}, stuck: map[string]*Capture{}}
 	if err := os.MkdirAll(config.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the captures' folder: %w", err)

@@ -38,7 +38,7 @@ func (c *Capture) manifest() *storage.Manifest {
 		Users:    nonNil(t.users),
 		Streams:  nonNil(t.storedStreams()),
 		Segments: nonNil(t.archive.sealed.Segments),
-		Ledger:   t.books(),
+		Ledger:   t.ledgers(),
 		Quality:  t.qualities(),
 		Labels:   c.settings.Load().Labels,
 		Gaps:     t.archive.declared(t.frame * pcm.FrameSize),

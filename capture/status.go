@@ -7,6 +7,7 @@ import (
 
 	"mixdown/joiner"
 	"mixdown/mixer/pcm"
+	"mixdown/mixer/playout"
 	"mixdown/storage"
 )
 
@@ -41,6 +42,8 @@ type StreamStatus struct {
 	LevelDB  float64            `json:"levelDb" doc:"In dBFS as last told by the publisher; -127 is silence."`
 	Ledger   storage.Ledger     `json:"ledger" doc:"Milliseconds by what became of them."`
 	Quality  map[string]float64 `json:"quality"`
+
+	book playout.Ledger // of which Ledger is made when it is asked for
 }
 
 // OutputStatus is one output of a capture.
@@ -95,6 +98,12 @@ func (c *Capture) Status() Status {
 		s.Absent = absent
 		s.Trouble = strings.TrimPrefix(strings.Join(append([]string{s.Trouble}, troubles...), "; "), "; ")
 	}
+	s.Streams = slices.Clone(s.Streams)
+	for i := range s.Streams {
+		if st := &s.Streams[i]; st.Ledger == nil {
+			st.Ledger = ledgerOf(&st.book)
+		}
+	}
 	s.Listening = c.watchdog.status
 	if !c.mu.ended.IsZero() {
 		end := storage.At(c.mu.ended)
@@ -110,8 +119,9 @@ func (c *Capture) Status() Status {
 }
 
 // lateness is how far before the newest journaled packet an output is called
-// durable: what was sent before that has come, or was asked for again.
-const lateness = 200 * time.Millisecond
+// durable: what was sent before that has come, or was asked for again, and was
+// taken from its socket.
+const lateness = 240 * time.Millisecond
 
 // durableLocked says how far an output that is sealed up to a sample is safe:
 // by what is sealed, or can be made again from the journal.
@@ -155,14 +165,14 @@ func (c *Capture) publishStatus(durable time.Duration) {
 
 func (t *timeline) streamStatus() []StreamStatus {
 	books := t.books()
-	all := []StreamStatus{}
-	index := map[string]int{}
+	all := make([]StreamStatus, 0, len(books))
+	index := make(map[string]int, len(books))
 	for _, s := range t.streams {
 		i, ok := index[s.key()]
 		if !ok {
 			i = len(all)
 			index[s.key()] = i
-			all = append(all, StreamStatus{StreamID: s.rec.Stream.ID, User: s.rec.Stream.User, LevelDB: -127, Ledger: books[s.key()]})
+			all = append(all, StreamStatus{StreamID: s.rec.Stream.ID, User: s.rec.Stream.User, LevelDB: -127, book: books[s.key()].ledger})
 		}
 		all[i].Joins = append(all[i].Joins, s.stay())
 		all[i].Present = s.left < 0 && !s.done

@@ -246,15 +246,17 @@ func restoreStream(t *timeline, ss streamSnapshot) (*stream, error) {
 	return s, nil
 }
 
+// book is the ledger of a stream over all its stays.
+type book struct {
+	ledger playout.Ledger
+	last   int64 // sample up to which it goes
+	begun  bool
+}
+
 // books adds up the stays of each stream; what lies between two stays is
 // Away.
-func (t *timeline) books() map[string]storage.Ledger {
-	type book struct {
-		ledger playout.Ledger
-		last   int64
-		begun  bool
-	}
-	all := map[string]*book{}
+func (t *timeline) books() map[string]*book {
+	all := make(map[string]*book, len(t.streams))
 	for _, s := range t.streams {
 		l, first, last := s.account()
 		b := all[s.key()]
@@ -270,13 +272,23 @@ func (t *timeline) books() map[string]storage.Ledger {
 		}
 		b.begun, b.last = true, max(b.last, last)
 	}
-	out := map[string]storage.Ledger{}
-	for key, b := range all {
-		samples := map[string]int64{}
-		for _, c := range playout.Classes() {
-			samples[c.String()] = b.ledger[c]
-		}
-		out[key] = storage.NewLedger(samples)
+	return all
+}
+
+// ledgers are the ledgers of all streams as they are told.
+func (t *timeline) ledgers() map[string]storage.Ledger {
+	all := map[string]storage.Ledger{}
+	for key, b := range t.books() {
+		all[key] = ledgerOf(&b.ledger)
 	}
-	return out
+	return all
+}
+
+// ledgerOf is a ledger as it is told.
+func ledgerOf(l *playout.Ledger) storage.Ledger {
+	samples := map[string]int64{}
+	for _, c := range playout.Classes() {
+		samples[c.String()] = l[c]
+	}
+	return storage.NewLedger(samples)
 }

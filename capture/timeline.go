@@ -191,14 +191,17 @@ func (t *timeline) link(state linkState, at time.Duration) {
 
 // advance renders every frame before limit.
 func (t *timeline) advance(limit int64) {
-	var frame pcm.Frame
+	var frame *pcm.Frame // for what no mix reads
 	for t.frame < limit && t.err == nil {
 		t.turn()
 		if t.mix != nil {
 			t.mix.Mix()
 		} else {
+			if frame == nil {
+				frame = new(pcm.Frame)
+			}
 			for _, s := range t.streams {
-				s.render(&frame)
+				s.render(frame)
 			}
 		}
 		t.frame++
@@ -275,9 +278,16 @@ func (t *timeline) active() bool {
 	return false
 }
 
-// flush makes what is rendered readable in its file and returns what went
-// wrong since the last flush.
+// flushEvery is how often what is rendered goes into its file. The journal has
+// it until then.
+const flushEvery = 2 * batch
+
+// flush makes what is rendered readable in its file, once in flushEvery, and
+// returns what went wrong since it was last called.
 func (t *timeline) flush() error {
+	if t.applied%flushEvery != 0 {
+		return t.err
+	}
 	for _, m := range t.mixes {
 		t.fail(m.flush())
 	}

@@ -1,0 +1,23 @@
+package capture
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestBeat: whoever waits for a beat, from whenever on, wakes with the others,
+// soon, and not before the time asked for.
+func TestBeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &flusher{start: time.Now()}
+		for i := range 1000 {
+			time.Sleep(time.Duration(i) * 317 * time.Microsecond)
+			wait := time.Duration(i%7) * 90 * time.Millisecond
+			got := f.beat(wait)
+			if got < wait || got >= wait+writeEvery || (time.Since(f.start)+got)%writeEvery != 0 {
+				t.Fatalf("%v after the start, a beat that is %v away is waited for %v", time.Since(f.start), wait, got)
+			}
+		}
+	})
+}
