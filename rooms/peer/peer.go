@@ -223,7 +223,11 @@ func interceptors(c Config) (*interceptor.Registry, error) {
 		}
 		registry.Add(responder)
 	}
-	registry.Add(receptions{always: c.AskAlways})
+	asked := func() {}
+	if c.Sockets != nil {
+		asked = c.Sockets.Hasten
+	}
+	registry.Add(receptions{always: c.AskAlways, asked: asked})
 	if c.SenderReports {
 		sender, err := report.NewSenderInterceptor()
 		if err != nil {

@@ -31,6 +31,7 @@ type reception struct {
 	interceptor.NoOp
 	ssrc   uint32 // who reports
 	always bool   // every sender is asked
+	asked  func() // told that somebody was, for an answer is waited for
 
 	mu       sync.Mutex
 	inbound  map[uint32]*inbound
@@ -44,12 +45,16 @@ type reception struct {
 }
 
 // receptions makes a reception for each connection.
-type receptions struct{ always bool }
+type receptions struct {
+	always bool
+	asked  func()
+}
 
 func (f receptions) NewInterceptor(string) (interceptor.Interceptor, error) {
 	return &reception{
 		ssrc:    rand.Uint32(),
 		always:  f.always,
+		asked:   f.asked,
 		inbound: make(map[uint32]*inbound),
 		wake:    make(chan struct{}, 1),
 		closed:  make(chan struct{}),
@@ -169,6 +174,7 @@ func (r *reception) due(now time.Time) (batches [][]rtcp.Packet, next time.Durat
 		r.nackAt = time.Time{}
 		if len(batches) > 0 {
 			r.nackAt = now.Add(nackInterval)
+			r.asked()
 		}
 	}
 	if !r.reportAt.IsZero() && !now.Before(r.reportAt) {

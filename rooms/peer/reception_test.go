@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,6 +21,8 @@ type line struct {
 	in       interceptor.RTPReader
 	incoming []byte
 
+	hastened atomic.Int32
+
 	mu   sync.Mutex
 	sent []rtcp.Packet
 	at   []time.Time
@@ -28,11 +31,12 @@ type line struct {
 func receiving(t *testing.T, nack bool, test func(l *line)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		made, err := receptions{}.NewInterceptor("")
+		l := &line{t: t}
+		made, err := receptions{asked: func() { l.hastened.Add(1) }}.NewInterceptor("")
 		if err != nil {
 			t.Fatal(err)
 		}
-		l := &line{t: t, r: made.(*reception)}
+		l.r = made.(*reception)
 		l.r.BindRTCPWriter(interceptor.RTCPWriterFunc(func(p []rtcp.Packet, _ interceptor.Attributes) (int, error) {
 			l.mu.Lock()
 			defer l.mu.Unlock()
@@ -100,7 +104,7 @@ func TestMissingPacketsAreAskedForUntilTheyCome(t *testing.T) {
 	receiving(t, true, func(l *line) {
 		l.get(l.in, 65533)
 		l.settle()
-		start := time.Now()
+		start, before := time.Now(), l.hastened.Load()
 		l.get(l.in, 65534, 1, 2, 22)
 		time.Sleep(105 * time.Millisecond)
 		l.mu.Lock()
@@ -108,6 +112,9 @@ func TestMissingPacketsAreAskedForUntilTheyCome(t *testing.T) {
 		l.mu.Unlock()
 		if first != nackWait {
 			t.Errorf("asked after %s", first)
+		}
+		if n := l.hastened.Load() - before; n != 5 {
+			t.Errorf("whoever reads the sockets was told %d times that an answer is waited for, asked were 5", n)
 		}
 		asked := l.asked()
 		for seq := range uint16(22) {

@@ -26,8 +26,8 @@ const (
 // readers, each of whom takes all there is with one recvmmsg. A socket that
 // gets nothing costs nothing, and a hundred sockets with one packet each cost
 // one wakeup of the process. While nobody listens now, see [Group.Audience], it
-// looks at every sixteenth tick only, or at every eighth while a socket has many:
-// a reader's wakeup then brings more packets. When they came is not lost by that:
+// looks at every sixteenth tick only, or at every eighth if it is to hasten: a
+// reader's wakeup then brings more packets. When they came is not lost by that:
 // the kernel stamps them, and Arrival tells.
 //
 // The Go runtime does not know the sockets. If it did, it would wake a thread
@@ -39,7 +39,7 @@ type Group struct {
 
 	audience atomic.Int32
 	opened   atomic.Int64 // when the last socket was, after arrivals.start
-	crowded  atomic.Int64 // when a socket last had a crowd of packets, after arrivals.start
+	hastened atomic.Int64 // when there last was a reason to look more often, after arrivals.start
 	ticks    atomic.Int64 // from one look to the next
 	arrivals *arrivals
 
@@ -69,7 +69,7 @@ func NewGroup() (*Group, error) {
 		arrivals: &arrivals{start: time.Now()},
 	}
 	g.ticks.Store(1)
-	g.crowded.Store(int64(-lately))
+	g.hastened.Store(int64(-lately))
 	go g.watch()
 	return g, nil
 }
@@ -100,6 +100,10 @@ func (g *Group) Listen(network string, addr *net.UDPAddr) (*Socket, error) {
 // Audience adds n to those who listen to what the sockets bring as it comes.
 func (g *Group) Audience(n int) { g.audience.Add(int32(n)) }
 
+// Hasten lets the sockets be looked at more often for a second: something was
+// asked for, and the answer is waited for.
+func (g *Group) Hasten() { g.hastened.Store(int64(time.Since(g.arrivals.start))) }
+
 // Arrival is when an RTP packet came to the machine, as exactly as the kernel
 // knows it; false if it came long ago or never.
 func (g *Group) Arrival(ssrc uint32, seq uint16) (time.Time, bool) { return g.arrivals.of(ssrc, seq) }
@@ -109,7 +113,7 @@ func (g *Group) Arrival(ssrc uint32, seq uint16) (time.Time, bool) { return g.ar
 func (g *Group) note(p *packets) {
 	now := time.Now()
 	if p.count >= crowd*int(g.ticks.Load()) {
-		g.crowded.Store(int64(now.Sub(g.arrivals.start)))
+		g.hastened.Store(int64(now.Sub(g.arrivals.start)))
 	}
 	for i := p.head; i < p.count; i++ {
 		if stamp, ok := p.stamp(i); ok {
@@ -119,11 +123,12 @@ func (g *Group) note(p *packets) {
 }
 
 const (
-	// lazyTicks go by between two looks while nobody listens now, but crowdTicks
-	// if lately a socket had a crowd: there is little to gain then by waiting
-	// longer, and what the kernel holds for a socket may be as little as 200 KiB.
+	// lazyTicks go by between two looks while nobody listens now, but hastyTicks
+	// if lately a packet was asked for again, or a socket had a crowd of them:
+	// there is little to gain then by waiting longer, and what the kernel holds
+	// for a socket may be as little as 200 KiB.
 	lazyTicks  = 16
-	crowdTicks = 8
+	hastyTicks = 8
 	// crowd is the packets of a tick that make one, those of eight streams.
 	crowd  = groupBatch / lazyTicks
 	lately = time.Second
@@ -138,8 +143,8 @@ func (g *Group) wait() int64 {
 	switch {
 	case g.audience.Load() > 0 || now-time.Duration(g.opened.Load()) < handshake:
 		return 1
-	case now-time.Duration(g.crowded.Load()) < lately:
-		return crowdTicks
+	case now-time.Duration(g.hastened.Load()) < lately:
+		return hastyTicks
 	}
 	return lazyTicks
 }

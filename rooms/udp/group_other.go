@@ -30,6 +30,9 @@ func (g *Group) Listen(network string, addr *net.UDPAddr) (*Socket, error) {
 // Audience does nothing: nobody waits for a tick here.
 func (g *Group) Audience(int) {}
 
+// Hasten does nothing, likewise.
+func (g *Group) Hasten() {}
+
 // Arrival knows nothing: a packet came when it was read.
 func (g *Group) Arrival(uint32, uint16) (at time.Time, ok bool) { return at, false }
 
