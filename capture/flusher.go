@@ -15,6 +15,11 @@ const (
 	// syncEvery is how often they are made durable: with the time of the
 	// fsyncs it is what a power cut can cost.
 	syncEvery = 3 * writeEvery
+
+	// beatEvery is how often captures look whether something is due. So many of
+	// them can do so at once that a machine is not woken for each, and so few
+	// that who listens now does not wait for all of them.
+	beatEvery = 40 * time.Millisecond
 )
 
 // flusher saves the records of all captures on one goroutine, all of them at
@@ -63,16 +68,15 @@ func (f *flusher) flushed() (fsyncs int64, took time.Duration) {
 // run flushes until ctx ends. What comes after that is for whoever ends the
 // captures.
 func (f *flusher) run(ctx context.Context) {
-	timer := time.NewTimer(f.beat(writeEvery))
-	defer timer.Stop()
+	tick := time.NewTicker(writeEvery)
+	defer tick.Stop()
 	synced := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-timer.C:
+		case <-tick.C:
 		}
-		timer.Reset(f.beat(writeEvery / 2))
 		start := time.Now()
 		if start.Sub(synced) < syncEvery-writeEvery/2 {
 			f.flush((*keeper).hand, (*keeper).write)
@@ -86,12 +90,12 @@ func (f *flusher) run(ctx context.Context) {
 	}
 }
 
-// beat is how long it is until the first beat that is wait away or more. What the
-// flusher and all captures do now and then they do on the beat, one every
-// writeEvery: to wake a machine for each of them costs more than what they do.
+// beat is how long it is until the first beat that is wait away or more. What
+// captures do now and then they do on a beat: to wake a machine for each of them
+// costs more than what they do.
 func (f *flusher) beat(wait time.Duration) time.Duration {
 	passed := time.Since(f.start) + wait
-	return wait + (writeEvery-passed%writeEvery)%writeEvery
+	return wait + (beatEvery-passed%beatEvery)%beatEvery
 }
 
 // flush does one step after the other, each with all captures.

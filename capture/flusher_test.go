@@ -15,7 +15,7 @@ func TestBeat(t *testing.T) {
 			time.Sleep(time.Duration(i) * 317 * time.Microsecond)
 			wait := time.Duration(i%7) * 90 * time.Millisecond
 			got := f.beat(wait)
-			if got < wait || got >= wait+writeEvery || (time.Since(f.start)+got)%writeEvery != 0 {
+			if got < wait || got >= wait+beatEvery || (time.Since(f.start)+got)%beatEvery != 0 {
 				t.Fatalf("%v after the start, a beat that is %v away is waited for %v", time.Since(f.start), wait, got)
 			}
 		}

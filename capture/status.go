@@ -92,17 +92,16 @@ func (c *Capture) Status() Status {
 	troubles, absent := append(c.settings.Load().full(), c.away()...), c.room.missing()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for i := range c.mu.status.Streams { // once a batch, if somebody asks
+		if st := &c.mu.status.Streams[i]; st.Ledger == nil {
+			st.Ledger = ledgerOf(&st.book)
+		}
+	}
 	s := c.mu.status
 	s.State, s.Reason, s.Since, s.Trouble = c.mu.state, c.mu.reason, storage.At(c.mu.since), c.mu.trouble
 	if !s.State.Ended() {
 		s.Absent = absent
 		s.Trouble = strings.TrimPrefix(strings.Join(append([]string{s.Trouble}, troubles...), "; "), "; ")
-	}
-	s.Streams = slices.Clone(s.Streams)
-	for i := range s.Streams {
-		if st := &s.Streams[i]; st.Ledger == nil {
-			st.Ledger = ledgerOf(&st.book)
-		}
 	}
 	s.Listening = c.watchdog.status
 	if !c.mu.ended.IsZero() {
@@ -121,7 +120,7 @@ func (c *Capture) Status() Status {
 // lateness is how far before the newest journaled packet an output is called
 // durable: what was sent before that has come, or was asked for again, and was
 // taken from its socket.
-const lateness = 240 * time.Millisecond
+const lateness = 300 * time.Millisecond
 
 // durableLocked says how far an output that is sealed up to a sample is safe:
 // by what is sealed, or can be made again from the journal.

@@ -269,6 +269,9 @@ func (j *Journal) take() bool {
 			}
 		case !p.begins && n > 0:
 			j.flight[n-1].data = append(j.flight[n-1].data, p.data...)
+			if cap(p.data) <= keepBuffer {
+				j.spare = p.data[:0]
+			}
 		default:
 			j.flight = append(j.flight, p)
 		}
