@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"runtime/debug"
 	"time"
 
 	"mixdown/joiner"
@@ -108,6 +109,17 @@ func (s *stream) endRow() {
 // Prepare implements mixer.Preparer: decoding is most of the work, and touches
 // nothing but this stream.
 func (s *stream) Prepare() { s.deep.Prepare() }
+
+// readRow reads what ReadFrame is asked for next. A panic spoils the timeline
+// like one in ReadFrame.
+func (s *stream) readRow() {
+	defer func() {
+		if p := recover(); p != nil {
+			s.t.fail(fmt.Errorf("render %s: panic: %v\n%s", s.id, p, debug.Stack()))
+		}
+	}()
+	s.deep.ReadRow(rowFrames)
+}
 
 // ReadFrame implements pcm.Reader.
 func (s *stream) ReadFrame(f *pcm.Frame) error {

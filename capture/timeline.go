@@ -195,6 +195,7 @@ func (t *timeline) advance(limit int64) {
 	for t.frame < limit && t.err == nil {
 		t.turn()
 		if t.mix != nil {
+			t.readRows(limit)
 			t.mix.Mix()
 		} else {
 			if frame == nil {
@@ -212,6 +213,43 @@ func (t *timeline) advance(limit int64) {
 	t.sweep() // first: a stream's files end with the stream, not with the batch
 	for _, s := range t.stems {
 		t.fail(s.advance(t.frame * pcm.FrameSize))
+	}
+}
+
+const (
+	// rowFrames of a stream are read in a row, before they are mixed one by one,
+	// where there are no more than rowStreams: to go from one decoder to the next,
+	// to the mixer and to the encoder costs each of them its caches. Of many
+	// streams the rows themselves would not fit into the caches.
+	rowFrames  = 5
+	rowStreams = 16
+)
+
+// readRows reads a row of each stream at every fifth frame, unless the settings
+// change within the row or it would go beyond limit.
+func (t *timeline) readRows(limit int64) {
+	end := t.frame + rowFrames
+	if t.frame%rowFrames != 0 || end > limit {
+		return
+	}
+	for _, c := range t.turns {
+		if t.frame <= c.Frame && c.Frame < end {
+			return
+		}
+	}
+	count := 0
+	for _, s := range t.streams {
+		if !s.done && !s.ended {
+			count++
+		}
+	}
+	if count > rowStreams {
+		return
+	}
+	for _, s := range t.streams {
+		if !s.done && !s.ended {
+			s.readRow()
+		}
 	}
 }
 

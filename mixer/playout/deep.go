@@ -33,11 +33,13 @@ type DeepConfig struct {
 // provided that whatever arrived within four seconds after a frame has been
 // pushed when the frame is read.
 type Deep struct {
-	mu     sync.Mutex
-	placed func(Placed)
-	red    uint8
-	ahead  bool     // Prepare did what the next read would do
-	untold []Placed // by it
+	mu      sync.Mutex
+	placed  func(Placed)
+	red     uint8
+	ahead   bool     // Prepare did what the next read would do
+	reading bool     // a row
+	row     row      // read, and not handed out
+	untold  []Placed // by Prepare or of the row
 
 	epochs []*epoch // the newest last
 	free   []*entry

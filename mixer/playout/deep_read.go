@@ -2,16 +2,17 @@ package playout
 
 import (
 	"io"
+	"slices"
 
 	"mixdown/mixer/pcm"
 )
 
 // ReadFrame renders the next frame of the timeline.
-func (d *Deep) ReadFrame(f *pcm.Frame) error { return d.read(f) }
+func (d *Deep) ReadFrame(f *pcm.Frame) error { return d.hand(f) }
 
 // Skip does all that ReadFrame does except decoding. A payload that only the
 // decoder would find broken counts as received.
-func (d *Deep) Skip() error { return d.read(nil) }
+func (d *Deep) Skip() error { return d.hand(nil) }
 
 // Prepare does the work of the next ReadFrame, which then copies what there is
 // and tells Placed of the packets. So a Deep can be prepared beside others by
@@ -24,24 +25,86 @@ func (d *Deep) Prepare() {
 	d.ahead = d.fill(true)
 }
 
+// row is frames that were read one after the other, to be handed out later.
+type row struct {
+	frames []rowFrame
+	given  int // of frames
+	told   int // of the packets that wait to be told
+}
+
+type rowFrame struct {
+	frame pcm.Frame
+	err   error
+	told  int // so many packets are told when it is handed out
+}
+
+// ReadRow reads n frames, which ReadFrame and Skip then hand out one by one, as
+// they would have read them, telling Placed of each frame's packets: a decoder
+// that goes on at once finds its state in the nearest cache. Nothing but
+// ReadFrame and Skip may come before the last of them is handed out, and what
+// the Deep tells of itself until then is of the end of the row.
+func (d *Deep) ReadRow(n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.reading = true
+	defer func() { d.reading = false }()
+	d.row.frames = slices.Grow(d.row.frames, n)
+	for i := range n {
+		d.row.frames = d.row.frames[:i+1]
+		r := &d.row.frames[i] // what it was last time is overwritten
+		r.err = d.read(&r.frame)
+		r.told = len(d.untold)
+		if r.err != nil {
+			return
+		}
+	}
+}
+
+// give hands out the next frame of the row.
+func (d *Deep) give(f *pcm.Frame) error {
+	r := &d.row.frames[d.row.given]
+	for _, p := range d.untold[d.row.told:r.told] {
+		d.placed(p)
+	}
+	if f != nil {
+		*f = r.frame
+	}
+	d.row.told = r.told
+	if d.row.given++; d.row.given == len(d.row.frames) {
+		d.row = row{frames: d.row.frames[:0]}
+		d.untold = d.untold[:0]
+	}
+	return r.err
+}
+
 // tell tells Placed of a packet, or has it told by the read that was prepared.
 func (d *Deep) tell(p Placed) {
-	if d.ahead {
+	if d.ahead || d.reading {
 		d.untold = append(d.untold, p)
 		return
 	}
 	d.placed(p)
 }
 
-func (d *Deep) read(f *pcm.Frame) error {
+// hand hands out a frame that was read, or reads it.
+func (d *Deep) hand(f *pcm.Frame) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if len(d.row.frames) > 0 {
+		return d.give(f)
+	}
+	return d.read(f)
+}
+
+func (d *Deep) read(f *pcm.Frame) error {
 	prepared := d.ahead
 	d.ahead = false
-	for _, p := range d.untold {
-		d.placed(p)
+	if !d.reading {
+		for _, p := range d.untold {
+			d.placed(p)
+		}
+		d.untold = d.untold[:0]
 	}
-	d.untold = d.untold[:0]
 	if !prepared && !d.fill(f != nil) {
 		d.book.settle(0, Stalled)
 		if f != nil {

@@ -84,3 +84,49 @@ func TestPreparedLiveIsTheSame(t *testing.T) {
 		}
 	}
 }
+
+// Read in rows or frame by frame, a Deep gives the same samples and tells the
+// same, with the same frames.
+func TestRowIsTheSame(t *testing.T) {
+	payloads := payloadsOfAllKinds(t)
+	for seed := range uint64(8) {
+		length := int(seed%4)*3 + 2
+		packets := call(payloads, seed+120, 30*time.Second)
+		plain, rows := record(slices.Clone(packets)), record(packets)
+		for _, d := range []*playout.Deep{plain.d, rows.d} {
+			d.Cause(10*time.Second, playout.Paused)
+			d.Cause(12*time.Second, playout.Received)
+			d.End(33 * time.Second)
+		}
+		for n := 0; ; n++ {
+			var want, got pcm.Frame
+			if n%length == 0 {
+				if plain.d.Ledger() != rows.d.Ledger() || plain.d.Quality() != rows.d.Quality() || plain.d.Frame() != rows.d.Frame() {
+					t.Fatalf("seed %d, frame %d: %v and %v", seed, n, plain.d.Ledger(), rows.d.Ledger())
+				}
+				plain.feed()
+				rows.feed()
+				if told := len(rows.placed); n/length%7 != 3 {
+					if rows.d.ReadRow(length); len(rows.placed) != told {
+						t.Fatalf("seed %d, frame %d: told before ReadFrame", seed, n)
+					}
+				}
+			}
+			told := len(plain.placed)
+			a, b := plain.d.ReadFrame(&want), rows.d.ReadFrame(&got)
+			same := len(plain.placed) == len(rows.placed) && reflect.DeepEqual(plain.placed[told:], rows.placed[told:])
+			if a != b || want != got || !same {
+				t.Fatalf("seed %d, frame %d differs: %v and %v", seed, n, a, b)
+			}
+			if a == io.EOF {
+				if n < 1600 {
+					t.Fatalf("seed %d: ends at frame %d", seed, n)
+				}
+				break
+			}
+		}
+		if len(plain.placed) < 300 {
+			t.Fatalf("seed %d: %d packets", seed, len(plain.placed))
+		}
+	}
+}
