@@ -104,11 +104,11 @@ func New(c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	registry, err := interceptors(c)
+	e := &Engine{sockets: c.Sockets}
+	registry, err := interceptors(c, e)
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{sockets: c.Sockets}
 	logs := loggers{log: c.Log}
 	var s webrtc.SettingEngine
 	s.LoggerFactory = logs
@@ -180,6 +180,13 @@ func (e *Engine) Arrival(ssrc uint32, seq uint16) time.Time {
 	return time.Now()
 }
 
+// hasten lets the sockets be looked at soon: an answer is waited for.
+func (e *Engine) hasten() {
+	if e.sockets != nil {
+		e.sockets.Hasten()
+	}
+}
+
 // Close stops reading the shared socket, which stays open. Connections still
 // open lose their transport.
 func (e *Engine) Close() error {
@@ -214,7 +221,7 @@ func (e *Engine) currentCertificate() (webrtc.Certificate, error) {
 	return *certificate, nil
 }
 
-func interceptors(c Config) (*interceptor.Registry, error) {
+func interceptors(c Config, e *Engine) (*interceptor.Registry, error) {
 	registry := &interceptor.Registry{}
 	if !c.OwnResends {
 		responder, err := nack.NewResponderInterceptor(nack.ResponderSize(resendSize))
@@ -223,11 +230,7 @@ func interceptors(c Config) (*interceptor.Registry, error) {
 		}
 		registry.Add(responder)
 	}
-	asked := func() {}
-	if c.Sockets != nil {
-		asked = c.Sockets.Hasten
-	}
-	registry.Add(receptions{always: c.AskAlways, asked: asked})
+	registry.Add(receptions{always: c.AskAlways, arrival: e.Arrival, asked: e.hasten})
 	if c.SenderReports {
 		sender, err := report.NewSenderInterceptor()
 		if err != nil {

@@ -29,9 +29,8 @@ const (
 // ends it and waits.
 type reception struct {
 	interceptor.NoOp
+	config receptions
 	ssrc   uint32 // who reports
-	always bool   // every sender is asked
-	asked  func() // told that somebody was, for an answer is waited for
 
 	mu       sync.Mutex
 	inbound  map[uint32]*inbound
@@ -46,15 +45,15 @@ type reception struct {
 
 // receptions makes a reception for each connection.
 type receptions struct {
-	always bool
-	asked  func()
+	always  bool                                    // every sender is asked
+	arrival func(ssrc uint32, seq uint16) time.Time // when a packet that was read came
+	asked   func()                                  // told that somebody was asked, for an answer is waited for
 }
 
 func (f receptions) NewInterceptor(string) (interceptor.Interceptor, error) {
 	return &reception{
+		config:  f,
 		ssrc:    rand.Uint32(),
-		always:  f.always,
-		asked:   f.asked,
 		inbound: make(map[uint32]*inbound),
 		wake:    make(chan struct{}, 1),
 		closed:  make(chan struct{}),
@@ -69,7 +68,7 @@ func (r *reception) BindRTCPWriter(w interceptor.RTCPWriter) interceptor.RTCPWri
 
 // BindRemoteStream watches an incoming stream.
 func (r *reception) BindRemoteStream(info *interceptor.StreamInfo, in interceptor.RTPReader) interceptor.RTPReader {
-	s := &inbound{ssrc: info.SSRC, rate: info.ClockRate, repaired: r.always}
+	s := &inbound{ssrc: info.SSRC, rate: info.ClockRate, repaired: r.config.always}
 	for _, f := range info.RTCPFeedback {
 		s.repaired = s.repaired || f.Type == "nack" && f.Parameter == ""
 	}
@@ -126,9 +125,9 @@ func (r *reception) Close() error {
 }
 
 func (r *reception) receive(s *inbound, seq uint16, ts uint32) {
-	now := time.Now()
+	came, now := r.config.arrival(s.ssrc, seq), time.Now()
 	r.mu.Lock()
-	gap := s.receive(seq, ts, now)
+	gap := s.receive(seq, ts, came)
 	due := false
 	if gap && s.repaired && r.nackAt.IsZero() {
 		r.nackAt, due = now.Add(nackWait), true
@@ -174,7 +173,7 @@ func (r *reception) due(now time.Time) (batches [][]rtcp.Packet, next time.Durat
 		r.nackAt = time.Time{}
 		if len(batches) > 0 {
 			r.nackAt = now.Add(nackInterval)
-			r.asked()
+			r.config.asked()
 		}
 	}
 	if !r.reportAt.IsZero() && !now.Before(r.reportAt) {

@@ -22,17 +22,26 @@ type line struct {
 	incoming []byte
 
 	hastened atomic.Int32
+	came     time.Time
 
 	mu   sync.Mutex
 	sent []rtcp.Packet
 	at   []time.Time
 }
 
+// arrival is now, or when the packets came that are read late.
+func (l *line) arrival(uint32, uint16) time.Time {
+	if l.came.IsZero() {
+		return time.Now()
+	}
+	return l.came
+}
+
 func receiving(t *testing.T, nack bool, test func(l *line)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		l := &line{t: t}
-		made, err := receptions{asked: func() { l.hastened.Add(1) }}.NewInterceptor("")
+		made, err := receptions{arrival: l.arrival, asked: func() { l.hastened.Add(1) }}.NewInterceptor("")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -312,8 +321,28 @@ func TestJitter(t *testing.T) {
 	}
 }
 
+// Jitter is the network's: that packets lie in a socket until somebody looks is
+// none.
+func TestJitterIsOfArrivals(t *testing.T) {
+	receiving(t, true, func(l *line) {
+		for seq := range uint16(400) {
+			l.came = time.Now().Add(-time.Duration(3-seq%4) * 20 * time.Millisecond)
+			l.get(l.in, seq)
+			if seq%4 == 3 {
+				time.Sleep(80 * time.Millisecond)
+			}
+		}
+		time.Sleep(1100 * time.Millisecond)
+		got := l.reports()
+		if j := got[len(got)-1].Reports[0].Jitter; j != 0 {
+			t.Errorf("jitter of %d samples", j)
+		}
+	})
+}
+
 func TestWatchingAllocatesNothing(t *testing.T) {
-	r := &reception{inbound: make(map[uint32]*inbound), wake: make(chan struct{}, 1)}
+	now := func(uint32, uint16) time.Time { return time.Now() }
+	r := &reception{config: receptions{arrival: now}, inbound: make(map[uint32]*inbound), wake: make(chan struct{}, 1)}
 	packet := make([]byte, 20)
 	in := r.BindRemoteStream(&interceptor.StreamInfo{SSRC: 1, ClockRate: 48000}, interceptor.RTPReaderFunc(
 		func(b []byte, a interceptor.Attributes) (int, interceptor.Attributes, error) {
