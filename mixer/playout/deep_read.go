@@ -46,6 +46,9 @@ type rowFrame struct {
 func (d *Deep) ReadRow(n int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if len(d.row.frames) > 0 {
+		return // the last row is not used up
+	}
 	d.reading = true
 	defer func() { d.reading = false }()
 	d.row.frames = slices.Grow(d.row.frames, n)
