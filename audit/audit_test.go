@@ -285,6 +285,7 @@ func TestCheckpoints(t *testing.T) {
 		stop := make(chan struct{})
 		ctx := withStop(t, stop)
 		go func() { done <- l.Run(ctx) }()
+		synctest.Wait() // it has seen that there is nothing
 		acts(t, l, 3)
 		time.Sleep(1500 * time.Millisecond)
 		if r := verify(t, dir, key); r.Entries != 6 || len(r.Notes)+len(r.Problems) > 0 {
