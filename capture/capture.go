@@ -189,7 +189,7 @@ func (c *Capture) loop(ctx context.Context, left <-chan error) error {
 		if cause := c.limit(); cause != nil {
 			return cause
 		}
-		timer.Reset(min(c.env.flusher.beat(max(writeEvery/2, next-c.clock.now())), c.expire()))
+		timer.Reset(min(c.env.beat.after(max(writeEvery/2, next-c.clock.now())), c.expire()))
 	}
 }
 

@@ -48,3 +48,18 @@ func (c *clock) utcAt(d time.Duration) storage.Time { return storage.At(c.start.
 
 // samplesAt is capture time in samples.
 func samplesAt(d time.Duration) int64 { return pcm.Samples(d) }
+
+// beatEvery is how often captures look whether something is due. So many of them
+// can do so at once that a machine is not woken for each, which costs more than
+// what they do, and so few that who listens now does not wait for all of them.
+const beatEvery = 40 * time.Millisecond
+
+// beat is the common rhythm of a manager's captures: an instant from which on
+// there is a beat every beatEvery.
+type beat struct{ start time.Time }
+
+// after is how long it is until the first beat that is wait away or more.
+func (b beat) after(wait time.Duration) time.Duration {
+	passed := time.Since(b.start) + wait
+	return wait + (beatEvery-passed%beatEvery)%beatEvery
+}

@@ -15,11 +15,6 @@ const (
 	// syncEvery is how often they are made durable: with the time of the
 	// fsyncs it is what a power cut can cost.
 	syncEvery = 3 * writeEvery
-
-	// beatEvery is how often captures look whether something is due. So many of
-	// them can do so at once that a machine is not woken for each, and so few
-	// that who listens now does not wait for all of them.
-	beatEvery = 40 * time.Millisecond
 )
 
 // flusher saves the records of all captures on one goroutine, all of them at
@@ -27,8 +22,6 @@ const (
 // which then commits what the file system has to note of the others too. A
 // journal to which nothing was added costs nothing.
 type flusher struct {
-	start time.Time // a beat
-
 	mu       sync.Mutex
 	captures []*Capture
 	past     int64         // fsyncs of captures that ended
@@ -88,14 +81,6 @@ func (f *flusher) run(ctx context.Context) {
 		f.last = time.Since(start)
 		f.mu.Unlock()
 	}
-}
-
-// beat is how long it is until the first beat that is wait away or more. What
-// captures do now and then they do on a beat: to wake a machine for each of them
-// costs more than what they do.
-func (f *flusher) beat(wait time.Duration) time.Duration {
-	passed := time.Since(f.start) + wait
-	return wait + (beatEvery-passed%beatEvery)%beatEvery
 }
 
 // flush does one step after the other, each with all captures.

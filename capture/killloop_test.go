@@ -32,8 +32,9 @@ func (b *board) life() (l life) {
 	for i := range l.first {
 		l.first[i], l.last[i] = b.First[i].Load(), b.Last[i].Load()
 	}
-	// "Durable to" is of what comes within 200 ms, of 300, as it may lie in its socket. What was sent later than that,
-	// because this machine had no time for the sender, came from nowhere.
+	// "Durable to" is of what comes within 200 ms, and is read 100 ms after that. What
+	// was sent later, because this machine had no time for the sender, came from
+	// nowhere.
 	l.late = max(0, time.Duration(b.Late.Load())-150*time.Millisecond)
 	for i := range l.durable {
 		l.durable[i] = max(0, b.Durable[i].Load()-pcm.Samples(l.late))

@@ -36,10 +36,9 @@ type Deep struct {
 	mu      sync.Mutex
 	placed  func(Placed)
 	red     uint8
-	ahead   bool     // Prepare did what the next read would do
 	reading bool     // a row
-	row     row      // read, and not handed out
-	untold  []Placed // by Prepare or of the row
+	row     row      // read, and not all handed out
+	untold  []Placed // of the row
 
 	epochs []*epoch // the newest last
 	free   []*entry

@@ -14,16 +14,10 @@ func (d *Deep) ReadFrame(f *pcm.Frame) error { return d.hand(f) }
 // decoder would find broken counts as received.
 func (d *Deep) Skip() error { return d.hand(nil) }
 
-// Prepare does the work of the next ReadFrame, which then copies what there is
-// and tells Placed of the packets. So a Deep can be prepared beside others by
-// whatever goroutine has time. It implements mixer.Preparer: ReadFrame comes
-// right after it, and nothing in between.
-func (d *Deep) Prepare() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.ahead = true // first: tell looks at it
-	d.ahead = d.fill(true)
-}
+// Prepare reads the next frame, so that ReadFrame has little left to do. So a
+// Deep can be read beside others by whatever goroutine has time. It implements
+// mixer.Preparer and is a row of one frame, see ReadRow.
+func (d *Deep) Prepare() { d.ReadRow(1) }
 
 // row is frames that were read one after the other, to be handed out later.
 type row struct {
@@ -80,9 +74,9 @@ func (d *Deep) give(f *pcm.Frame) error {
 	return r.err
 }
 
-// tell tells Placed of a packet, or has it told by the read that was prepared.
+// tell tells Placed of a packet, or has it told when its frame is handed out.
 func (d *Deep) tell(p Placed) {
-	if d.ahead || d.reading {
+	if d.reading {
 		d.untold = append(d.untold, p)
 		return
 	}
@@ -100,15 +94,7 @@ func (d *Deep) hand(f *pcm.Frame) error {
 }
 
 func (d *Deep) read(f *pcm.Frame) error {
-	prepared := d.ahead
-	d.ahead = false
-	if !d.reading {
-		for _, p := range d.untold {
-			d.placed(p)
-		}
-		d.untold = d.untold[:0]
-	}
-	if !prepared && !d.fill(f != nil) {
+	if !d.fill(f != nil) {
 		d.book.settle(0, Stalled)
 		if f != nil {
 			*f = pcm.Frame{}

@@ -181,19 +181,13 @@ func (g *Group) watch() {
 	var events [groupEvents]unix.EpollEvent
 	quiet := idleTicks
 	for {
-		wait := -1 // for as long as it takes
-		if quiet < idleTicks {
+		idle := quiet >= idleTicks
+		if !idle {
 			ticks := g.wait()
 			g.ticks.Store(ticks)
 			time.Sleep(time.Duration(ticks) * Tick)
-			wait = 0
 		}
-		n := 0 // after EINTR: nothing else can happen to a good descriptor
-		if wait == 0 {
-			n = look(g.epoll, events[:])
-		} else if got, err := unix.EpollWait(g.epoll, events[:], wait); err == nil {
-			n = got
-		}
+		n := look(g.epoll, events[:], idle)
 		quiet++
 		if n > 0 {
 			quiet = 0
@@ -204,8 +198,14 @@ func (g *Group) watch() {
 	}
 }
 
-// look is EpollWait without a wait.
-func look(epoll int, events []unix.EpollEvent) int {
+// look says how many sockets have something, waiting for one if it is to. It is
+// none after EINTR, the only error that a good descriptor can have. The runtime
+// is not told of a system call that ends at once.
+func look(epoll int, events []unix.EpollEvent, wait bool) int {
+	if wait {
+		n, _ := unix.EpollWait(epoll, events, -1)
+		return max(n, 0)
+	}
 	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epoll), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
 	if errno != 0 {
 		return 0
