@@ -236,7 +236,7 @@ func interceptors(c Config, e *Engine) (*interceptor.Registry, error) {
 		if err != nil {
 			return nil, fmt.Errorf("sender reports: %w", err)
 		}
-		registry.Add(sender)
+		registry.Add(senders{sender})
 	}
 	return registry, nil
 }

@@ -16,7 +16,8 @@ const (
 	nackMax      = 100 // requests for one packet, 2 s
 	nackGroup    = 8   // NACKs in one RTCP packet
 	reportTime   = time.Second
-	reportGroup  = 31 // report blocks in one receiver report, RFC 3550 section 6.4.2
+	reportGrace  = 100 * time.Millisecond // the next packets are waited for; they wake us anyway
+	reportGroup  = 31                     // report blocks in one receiver report, RFC 3550 section 6.4.2
 )
 
 // reception watches what a connection receives and tells the senders what is
@@ -25,8 +26,8 @@ const (
 //
 // It takes the place of pion's interceptors for these, because wakeups are the
 // cost of receiving: theirs tick 50 times a second for every connection, ours
-// sleeps while nothing is missing. One goroutine per connection sends; Close
-// ends it and waits.
+// sleeps while nothing is missing, and reports when packets have woken the
+// process anyway. One goroutine per connection sends; Close ends it and waits.
 type reception struct {
 	interceptor.NoOp
 	config receptions
@@ -36,6 +37,7 @@ type reception struct {
 	inbound  map[uint32]*inbound
 	nackAt   time.Time // when to ask for what is missing; zero while nothing is
 	reportAt time.Time // when to report; zero while nothing arrives
+	fresh    bool      // something arrived since the last report
 
 	wake   chan struct{}
 	once   sync.Once
@@ -132,8 +134,12 @@ func (r *reception) receive(s *inbound, seq uint16, ts uint32) {
 	if gap && s.repaired && r.nackAt.IsZero() {
 		r.nackAt, due = now.Add(nackWait), true
 	}
-	if r.reportAt.IsZero() {
+	r.fresh = true
+	switch {
+	case r.reportAt.IsZero():
 		r.reportAt, due = now.Add(reportTime), true
+	case !now.Before(r.reportAt):
+		due = true
 	}
 	r.mu.Unlock()
 	if due {
@@ -177,14 +183,19 @@ func (r *reception) due(now time.Time) (batches [][]rtcp.Packet, next time.Durat
 		}
 	}
 	if !r.reportAt.IsZero() && !now.Before(r.reportAt) {
-		batches = r.reports(batches, now)
-		r.reportAt = time.Time{} // the next packet asks for the next one
+		if r.fresh {
+			batches = r.reports(batches, now)
+			r.reportAt, r.fresh = now.Add(reportTime), false
+		} else {
+			r.reportAt = time.Time{} // the next packet asks for the next one
+		}
 	}
 	next = time.Hour
-	for _, at := range []time.Time{r.nackAt, r.reportAt} {
-		if !at.IsZero() {
-			next = min(next, at.Sub(now))
-		}
+	if !r.nackAt.IsZero() {
+		next = r.nackAt.Sub(now)
+	}
+	if !r.reportAt.IsZero() {
+		next = min(next, r.reportAt.Add(reportGrace).Sub(now))
 	}
 	return batches, next
 }

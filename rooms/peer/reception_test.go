@@ -233,7 +233,9 @@ func TestReceiverReports(t *testing.T) {
 				l.get(l.in, seq)
 			}
 		}
-		time.Sleep(510 * time.Millisecond)
+		time.Sleep(500 * time.Millisecond)
+		l.get(l.in, 5) // what comes when a report is due sends it
+		time.Sleep(time.Millisecond)
 		got := l.reports()
 		if len(got) != 1 || len(got[0].Reports) != 1 {
 			t.Fatalf("%d reports", len(got))
@@ -245,8 +247,13 @@ func TestReceiverReports(t *testing.T) {
 		if r != want {
 			t.Errorf("report %+v, want %+v", r, want)
 		}
-		// Repaired is not lost; nothing received is nothing reported.
+		// Repaired is not lost; nothing received is nothing reported. A report
+		// waits for no packet for long.
 		l.get(l.in, 65532, 65533, 65534)
+		time.Sleep(1090 * time.Millisecond)
+		if got := l.reports(); len(got) != 0 {
+			t.Errorf("%d reports before a packet could come", len(got))
+		}
 		time.Sleep(10 * time.Second)
 		got = l.reports()
 		if len(got) != 1 || got[0].Reports[0].TotalLost != 0 || got[0].Reports[0].FractionLost != 0 {
@@ -275,7 +282,7 @@ func TestReportsOfManyStreams(t *testing.T) {
 			in := l.stream(ssrc, true)
 			l.get(in, 7)
 		}
-		time.Sleep(1100 * time.Millisecond)
+		time.Sleep(1200 * time.Millisecond)
 		var sizes []int
 		for _, r := range l.reports() {
 			sizes = append(sizes, len(r.Reports))
