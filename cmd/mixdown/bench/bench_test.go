@@ -62,6 +62,18 @@ func TestFigures(t *testing.T) {
 	}
 }
 
+// What was measured while the machine was slow is told as it would have been at
+// the pace of the rest.
+func TestEvenOut(t *testing.T) {
+	all := []result{{us: 100, pace: 10}, {us: 180, pace: 15}, {us: 60, pace: 10}}
+	evenOut(all)
+	for i, want := range []float64{100, 120, 60} {
+		if all[i].us != want {
+			t.Errorf("result %d: %v µs, want %v", i, all[i].us, want)
+		}
+	}
+}
+
 func TestMedian(t *testing.T) {
 	for _, c := range []struct {
 		all  []float64

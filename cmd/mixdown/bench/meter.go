@@ -84,15 +84,18 @@ func cpu() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// slices is the CPU time in µs of a median second.
-func (m *meter) slices(count int) float64 {
+// slices is the CPU time in µs of a median second, and the pace of the machine
+// meanwhile.
+func (m *meter) slices(count int) (us, pace float64) {
 	var all []float64
+	p := startYardstick(m)
 	for range count {
-		start, before := time.Now(), cpu()
+		start, before, ours := time.Now(), cpu(), p.spent()
 		time.Sleep(time.Second)
-		all = append(all, float64((cpu()-before).Microseconds())/time.Since(start).Seconds())
+		used := cpu() - before - (p.spent() - ours)
+		all = append(all, float64(used.Microseconds())/time.Since(start).Seconds())
 	}
-	return median(all)
+	return median(all), p.stop()
 }
 
 func median(all []float64) float64 {
