@@ -189,7 +189,7 @@ func (c *Capture) loop(ctx context.Context, left <-chan error) error {
 		if cause := c.limit(); cause != nil {
 			return cause
 		}
-		timer.Reset(min(c.env.beat.after(max(writeEvery/2, next-c.clock.now())), c.expire()))
+		timer.Reset(min(untilBeat(max(writeEvery/2, next-c.clock.now())), c.expire()))
 	}
 }
 
@@ -200,7 +200,7 @@ func (c *Capture) step(upTo time.Duration) {
 	for _, r := range c.keeper.take(upTo) {
 		c.timeline.apply(r)
 	}
-	c.timeline.advance(frameAt(upTo - depth))
+	c.render(frameAt(upTo - depth))
 	c.timeline.applied = upTo
 	_, err := c.keeper.until()
 	if c.timeline.active() {
@@ -216,6 +216,12 @@ func (c *Capture) step(upTo time.Duration) {
 	c.tellRepublished()
 	c.tellNews()
 	c.watch()
+}
+
+// render advances the timeline in its turn.
+func (c *Capture) render(limit int64) {
+	defer c.env.lane.enter()()
+	c.timeline.advance(limit)
 }
 
 // mend makes a spoiled timeline anew from the journal, every few seconds until

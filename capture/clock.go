@@ -49,17 +49,19 @@ func (c *clock) utcAt(d time.Duration) storage.Time { return storage.At(c.start.
 // samplesAt is capture time in samples.
 func samplesAt(d time.Duration) int64 { return pcm.Samples(d) }
 
-// beatEvery is how often captures look whether something is due. So many of them
-// can do so at once that a machine is not woken for each, which costs more than
-// what they do, and so few that who listens now does not wait for all of them.
-const beatEvery = 40 * time.Millisecond
+// Captures look whether something is due on beats of the wall clock, beatLag
+// after its multiples of beatEvery. So many of them can do so at once that a
+// machine is not woken for each, which costs more than what they do. The sockets
+// of a recorder are looked at on the multiples themselves (rooms/udp): what
+// came is taken first, then what is due is rendered, and the machine sleeps.
+const (
+	beatEvery = 80 * time.Millisecond
+	beatLag   = 5 * time.Millisecond
+)
 
-// beat is the common rhythm of a manager's captures: an instant from which on
-// there is a beat every beatEvery.
-type beat struct{ start time.Time }
-
-// after is how long it is until the first beat that is wait away or more.
-func (b beat) after(wait time.Duration) time.Duration {
-	passed := time.Since(b.start) + wait
+// untilBeat is how long it is until the first beat that is wait away or more. A
+// step of the wall clock moves one beat, by less than beatEvery.
+func untilBeat(wait time.Duration) time.Duration {
+	passed := time.Duration(time.Now().UnixNano()) - beatLag + wait
 	return wait + (beatEvery-passed%beatEvery)%beatEvery
 }

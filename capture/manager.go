@@ -67,7 +67,7 @@ type Config struct {
 	Stamp func(ctx context.Context, sum [32]byte) (stamp []byte, at time.Time, err error)
 
 	flusher *flusher      // of the manager
-	beat    beat          // likewise
+	lane    lane          // likewise
 	sealed  chan struct{} // says that a recording was sealed
 }
 
@@ -106,7 +106,7 @@ func NewManager(config Config) (*Manager, error) {
 	if config.Events == nil {
 		config.Events = events.Discard
 	}
-	config.flusher, config.beat, config.sealed = &flusher{}, beat{time.Now()}, make(chan struct{}, 1)
+	config.flusher, config.lane, config.sealed = &flusher{}, newLane(), make(chan struct{}, 1)
 	m := &Manager{config: config, wake: make(chan struct{}, 1), captures: map[string]*Capture{}, stuck: map[string]*Capture{}}
 	if err := os.MkdirAll(config.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the captures' folder: %w", err)

@@ -191,8 +191,12 @@ func (t *timeline) link(state linkState, at time.Duration) {
 
 // advance renders every frame before limit.
 func (t *timeline) advance(limit int64) {
-	var frame *pcm.Frame // for what no mix reads
+	var (
+		frame *pcm.Frame // for what no mix reads
+		b     breather
+	)
 	for t.frame < limit && t.err == nil {
+		b.breathe()
 		t.turn()
 		if t.mix != nil {
 			t.readRows(limit)

@@ -185,7 +185,7 @@ func (g *Group) watch() {
 		if !idle {
 			ticks := g.wait()
 			g.ticks.Store(ticks)
-			time.Sleep(time.Duration(ticks) * Tick)
+			time.Sleep(untilTick(ticks))
 		}
 		n := look(g.epoll, events[:], idle)
 		quiet++
@@ -196,6 +196,14 @@ func (g *Group) watch() {
 			return
 		}
 	}
+}
+
+// untilTick is how long it is until the next multiple of so many ticks on the wall
+// clock. What else a recorder does now and then it does on the same instants: to
+// wake a machine costs more than most of that.
+func untilTick(ticks int64) time.Duration {
+	every := time.Duration(ticks) * Tick
+	return every - time.Duration(time.Now().UnixNano())%every
 }
 
 // look says how many sockets have something, waiting for one if it is to. It is
