@@ -12,10 +12,10 @@ import (
 func TestFigures(t *testing.T) {
 	f := summarize(100, 1000, 1200, []result{
 		{rooms: 1, streams: 100, kind: "receive", us: 500},
-		{rooms: 1, streams: 100, kind: "record", us: 1800, bytes: 1e5},
+		{rooms: 1, streams: 100, kind: "record", us: 1800, decodes: 1.5, bytes: 1e5},
 		{rooms: 1, streams: 100, kind: "live", us: 2400, p50: 40, p99: 55},
 		{rooms: 1, streams: 100, kind: "stored", us: 600},
-		{rooms: 50, streams: 2, kind: "record", us: 2700},
+		{rooms: 50, streams: 2, kind: "record", us: 2700, decodes: 2.25},
 		{rooms: 1, streams: 500, kind: "record", us: 1700, share: 1},
 		{rooms: 1, streams: 500, kind: "receive", us: 600, share: 0.7},
 		{rooms: 1, streams: 500, kind: "handed", us: 1500, share: 0.9},
@@ -26,6 +26,7 @@ func TestFigures(t *testing.T) {
 		"stored":  {f.StoredRatio, 1.2},
 		"receive": {f.ReceiveRatio, 0.5},
 		"small":   {f.SmallRatio, 1.5},
+		"beside":  {f.SmallBeside, 1.5},
 		"floor":   {f.SmallFloorUS, 1600},
 		"core":    {f.StreamsPerCore, 1e6 / 1800},
 		"500":     {f.Record500US, 1700},
@@ -58,18 +59,6 @@ func TestFigures(t *testing.T) {
 		"allocs_per_frame", "live_added_ms_p50", "live_added_ms_p99", "streams_per_core", "bytes_per_stream"} {
 		if _, ok := keys[k]; !ok {
 			t.Errorf("no %s in %s", k, b)
-		}
-	}
-}
-
-// What was measured while the machine was slow is told as it would have been at
-// the pace of the rest.
-func TestEvenOut(t *testing.T) {
-	all := []result{{us: 100, pace: 10}, {us: 180, pace: 15}, {us: 60, pace: 10}}
-	evenOut(all)
-	for i, want := range []float64{100, 120, 60} {
-		if all[i].us != want {
-			t.Errorf("result %d: %v µs, want %v", i, all[i].us, want)
 		}
 	}
 }

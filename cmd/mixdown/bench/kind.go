@@ -39,7 +39,7 @@ type result struct {
 	rooms, streams int
 	kind           string
 	us             float64 // per stream-second
-	pace           float64 // what a bare decode of a stream-second took beside it
+	decodes        float64 // the same in bare decodes of a stream-second beside it
 	share          float64 // of the packets that were to be dealt with
 	bytes          float64 // per stream
 	p50, p99       int64   // ms that the live mix adds
@@ -90,11 +90,13 @@ func (k kind) measure(ctx context.Context, m *meter, url string, s scene, o opti
 		return r, err
 	}
 	packets, start := sub.packets(), time.Now()
-	r.us, r.pace = m.slices(o.seconds)
+	r.us, r.decodes = m.slices(o.seconds)
 	r.us /= float64(s.rooms * s.streams)
+	r.decodes /= float64(s.rooms * s.streams)
 	r.share = float64(sub.packets()-packets) / (time.Since(start).Seconds() * 50 * float64(s.rooms*s.streams))
 	if r.share < enough {
 		r.us /= max(r.share, 0.01)
+		r.decodes /= max(r.share, 0.01)
 	}
 	if err := end(); err != nil {
 		return r, err

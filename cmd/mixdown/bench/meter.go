@@ -84,18 +84,24 @@ func cpu() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// slices is the CPU time in µs of a median second, and the pace of the machine
-// meanwhile.
-func (m *meter) slices(count int) (us, pace float64) {
-	var all []float64
-	p := startYardstick(m)
+// slices is the CPU time of a median second, in µs and in stream-seconds that were
+// decoded beside it.
+func (m *meter) slices(count int) (us, decodes float64) {
+	y := startYardstick(m)
+	defer y.stop()
+	var all, beside []float64
 	for range count {
-		start, before, ours := time.Now(), cpu(), p.spent()
+		start, before := time.Now(), cpu()
+		ours, packets := y.spent()
 		time.Sleep(time.Second)
-		used := cpu() - before - (p.spent() - ours)
-		all = append(all, float64(used.Microseconds())/time.Since(start).Seconds())
+		now, seen := y.spent()
+		used := float64((cpu() - before - (now - ours)).Microseconds()) / time.Since(start).Seconds()
+		all = append(all, used)
+		if decode := over(float64((now - ours).Microseconds()), float64(seen-packets)/50); decode > 0 {
+			beside = append(beside, used/decode)
+		}
 	}
-	return median(all), p.stop()
+	return median(all), median(beside)
 }
 
 func median(all []float64) float64 {

@@ -3,63 +3,67 @@ package main
 import (
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-const (
-	paceEvery   = 50 * time.Millisecond
-	pacePackets = 10 // of as many streams
-)
-
-// yardstick is how fast the machine is while something is measured: what it takes to
-// decode a little of what the floor is made of, beside it. On shared machines it
-// wanders by a fifth within a minute, and ratios of what was measured a minute
-// apart wander with it.
+// yardstick decodes a little of what the floor is made of beside what is measured.
+// The pace of a shared machine wanders by a fifth within a minute; over what was
+// decoded meanwhile, figures that were taken a minute apart can be compared. It
+// also takes out what a load does to caches, its own too: that is why figures
+// are told as they are, and over the yardstick only where two loads of one size
+// are compared.
 type yardstick struct {
 	done chan struct{}
 	wg   sync.WaitGroup
-	used atomic.Int64 // ns of CPU
-	all  []float64    // µs per stream-second
+
+	mu      sync.Mutex
+	used    time.Duration // CPU of its thread
+	packets int
 }
+
+const (
+	paceEvery   = 80 * time.Millisecond // on whose multiples a recorder is awake anyway
+	pacePackets = 16                    // of as many streams
+)
 
 func startYardstick(m *meter) *yardstick {
-	p := &yardstick{done: make(chan struct{})}
-	p.wg.Go(func() { p.run(m) })
-	return p
+	y := &yardstick{done: make(chan struct{})}
+	y.wg.Go(func() { y.run(m) })
+	return y
 }
 
-func (p *yardstick) run(m *meter) {
+func (y *yardstick) run(m *meter) {
 	runtime.LockOSThread() // CPU time is the thread's
 	defer runtime.UnlockOSThread()
-	tick := time.NewTicker(paceEvery)
-	defer tick.Stop()
-	for next := 0; ; next = (next + pacePackets) % len(m.decoders) {
+	for next := 0; ; next += pacePackets {
 		select {
-		case <-p.done:
+		case <-y.done:
 			return
-		case <-tick.C:
+		case <-time.After(paceEvery - time.Duration(time.Now().UnixNano())%paceEvery):
 		}
 		before := thread()
-		for i := next; i < next+pacePackets; i++ {
-			m.decoders[i%len(m.decoders)].next(m.pcm)
+		for i := range pacePackets {
+			m.decoders[(next+i)%len(m.decoders)].next(m.pcm)
 		}
-		used := thread() - before
-		p.used.Add(int64(used))
-		p.all = append(p.all, float64(used.Nanoseconds())/1e3/pacePackets*50)
+		y.mu.Lock()
+		y.used += thread() - before
+		y.packets += pacePackets
+		y.mu.Unlock()
 	}
 }
 
-// spent is the CPU time that it took itself.
-func (p *yardstick) spent() time.Duration { return time.Duration(p.used.Load()) }
+// spent is the CPU time that it took so far, for so many packets.
+func (y *yardstick) spent() (used time.Duration, packets int) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	return y.used, y.packets
+}
 
-// stop is the median in µs per stream-second.
-func (p *yardstick) stop() float64 {
-	close(p.done)
-	p.wg.Wait()
-	return median(p.all)
+func (y *yardstick) stop() {
+	close(y.done)
+	y.wg.Wait()
 }
 
 // thread is the CPU time of this thread.
@@ -69,16 +73,4 @@ func thread() time.Duration {
 		panic("bench: " + err.Error()) // it has no other failures than a wrong argument
 	}
 	return time.Duration(t.Nano())
-}
-
-// evenOut tells all results at the run's median pace.
-func evenOut(results []result) {
-	var paces []float64
-	for _, r := range results {
-		paces = append(paces, r.pace)
-	}
-	m := median(paces)
-	for i := range results {
-		results[i].us *= over(m, results[i].pace)
-	}
 }
