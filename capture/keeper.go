@@ -11,7 +11,7 @@ import (
 
 // keeper moves records from the inbox through the journal to the timeline. The
 // flusher of all captures makes them durable: neither rendering nor the room
-// ever waits for the disk, and the disk never waits for rendering.
+// ever waits for that, and it never waits for rendering.
 type keeper struct {
 	inbox   *inbox
 	journal *storage.Journal
@@ -24,6 +24,7 @@ type keeper struct {
 	lostFrom time.Duration // when records found no room in the journal
 	lostTo   time.Duration
 	err      error // of the last flush
+	size     int   // of the last checkpoint
 }
 
 // hand passes what came until now to the journal and to the timeline. It only
@@ -126,5 +127,14 @@ func (k *keeper) rotate(snapshot []byte) error {
 func (k *keeper) begin(snapshot []byte) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.journal.Begin(joinCheckpoint(snapshot, k.due.records))
+	checkpoint := joinCheckpoint(snapshot, k.due.records)
+	k.size = len(checkpoint)
+	return k.journal.Begin(checkpoint)
+}
+
+// checkpointSize is room for a checkpoint that is little larger than the last.
+func (k *keeper) checkpointSize() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.size + k.size/16
 }

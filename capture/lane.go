@@ -5,10 +5,12 @@ import (
 	"time"
 )
 
-// lane is where captures render, one after the other on half of the processors:
-// what comes from the network, and who listens now, finds the other half free.
+// lane is where captures render their batches, one after the other, as many at a
+// time as are half of the processors: what comes from the network, and who listens
+// now, finds the others free, but for the help that a large room's mixer takes.
 // It is a courtesy and no lock. A capture that has waited for laneWait renders
-// beside the others, for their load or their disk is no trouble of its own.
+// beside the others, for their load or their disk is no trouble of its own. What
+// is made anew after trouble goes beside it.
 type lane chan struct{}
 
 const laneWait = 100 * time.Millisecond

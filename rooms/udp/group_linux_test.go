@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -28,6 +29,23 @@ func socket(t testing.TB, g *Group, network, ip string) *Socket {
 }
 
 func portOf(s *Socket) uint16 { return uint16(s.LocalAddr().(*net.UDPAddr).Port) }
+
+// A group looks at its sockets on multiples of its ticks on the wall clock, and
+// no more than so many ticks from now.
+func TestTicks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, ticks := range []int64{1, hastyTicks, lazyTicks} {
+			every := time.Duration(ticks) * Tick
+			for range 1000 {
+				time.Sleep(317 * time.Microsecond)
+				d := untilTick(ticks)
+				if at := time.Now().Add(d); d <= 0 || d > every || time.Duration(at.UnixNano())%every != 0 {
+					t.Fatalf("%d ticks are waited for %v, until %v", ticks, d, at)
+				}
+			}
+		}
+	})
+}
 
 // Two sockets talk: every packet comes once, whole, in order, from the right
 // address, in more than one batch, whatever the family and whatever they are
