@@ -27,9 +27,10 @@ type Options struct {
 	Parallel int
 	// Backups says where else files go that a bucket could not be given.
 	Backups map[string]Backup
-	// Uploaded, if set, is told of every attempt that ended: err is nil when
-	// the object is verified in the bucket. It is called by several
-	// goroutines at once and must not block.
+	// Uploaded, if set, is told of every attempt: err is nil when the object is
+	// verified in the bucket, and then it is told before the file leaves the
+	// spool, so that a kill between the two has it told again. It is called by
+	// several goroutines at once and must not block.
 	Uploaded func(bucket, key string, err error)
 	// Lock, if set, is the lock with which an object is stored.
 	Lock func(bucket, key string) Lock

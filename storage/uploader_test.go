@@ -45,15 +45,20 @@ func drain(t *testing.T, u *storage.Uploader, prefix string, within time.Duratio
 func TestUploaderOrder(t *testing.T) {
 	a, b := newMemory(), newMemory()
 	var told []string
+	var spool *storage.Spool
 	o := storage.Options{Parallel: 1, Uploaded: func(bucket, key string, err error) {
 		if bucket == "a" {
 			told = append(told, key)
+		}
+		if n, _ := spool.Pending(bucket, key); n != 1 {
+			t.Errorf("%s has left the spool before it was told: a kill then leaves it untold", key)
 		}
 		if err != nil {
 			t.Error(err)
 		}
 	}}
 	bubble(t, map[string]storage.Bucket{"a": a, "b": b}, o, func(t *testing.T, s *storage.Spool, u *storage.Uploader, dir string) {
+		spool = s
 		var want []string
 		for i := range 20 {
 			key := fmt.Sprintf("r/c/%02d", 99-i)
@@ -62,7 +67,7 @@ func TestUploaderOrder(t *testing.T) {
 			want = append(want, key)
 		}
 		drain(t, u, "", time.Second)
-		synctest.Wait() // the last is told of after it left the spool
+		synctest.Wait() // the last is counted after it left the spool
 		if !slices.Equal(a.keys(), want) || !slices.Equal(b.keys(), want) || !slices.Equal(told, want) {
 			t.Errorf("order: %v, told %v", a.keys(), told)
 		}

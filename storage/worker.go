@@ -107,6 +107,12 @@ func (w *worker) attempt(ctx context.Context, f *flight) {
 	case cameUp:
 		w.options.Notice(Notice{Type: "storage.up", Data: map[string]any{"storage": w.name}})
 	}
+	if err != nil {
+		w.tell(it, err)
+	}
+}
+
+func (w *worker) tell(it *item, err error) {
 	if w.options.Uploaded != nil {
 		w.options.Uploaded(w.name, it.key, err)
 	}
@@ -182,6 +188,7 @@ func (w *worker) upload(ctx context.Context, f *flight) error {
 		target := w.spool.free(path.Join(conflictDir, w.name, it.key))
 		return errors.Join(err, w.spool.finish(w.name, it, info, target))
 	}
+	w.tell(it, nil)
 	return w.spool.finish(w.name, it, info, "")
 }
 
