@@ -126,7 +126,7 @@ func TestLiveKitBrowsers(t *testing.T) { // alone: two browsers are enough for a
 		l := m.Ledger[s.Key()] // a page that stutters sends nothing meanwhile
 		stutter := int(l["stalled"]+l["concealed"]+l["lost"]) / 20
 		for _, output := range []string{own, "mix-ogg"} {
-			from, to := pcm.Samples(began.Sub(zero[output])), pcm.Samples(ended.Sub(zero[output]))
+			from, to := pcm.Samples(began.to.Sub(zero[output])), pcm.Samples(ended.from.Sub(zero[output]))
 			if int64(len(tracks[output])) < to {
 				t.Errorf("%s ends before ann's tone", output)
 				continue

@@ -37,9 +37,13 @@ type guest struct {
 	frames []int64   // of the tone that were sent
 }
 
-// tone is when the tone began and ended: with frames that have neighbours, for
-// on a busy machine a guest falters.
-func (g *guest) tone() (from, to time.Time) {
+// span is when something was, as far as that is known.
+type span struct{ from, to time.Time }
+
+// tone is when the tone began and ended: between the outermost frames that were
+// sent and those that have neighbours, for on a busy machine a guest falters, and
+// what it sends alone may be heard or not.
+func (g *guest) tone() (began, ended span) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	const neighbours = 5
@@ -52,7 +56,7 @@ func (g *guest) tone() (from, to time.Time) {
 		last--
 	}
 	at := func(frame int64) time.Time { return g.zero.Add(time.Duration(frame) * pcm.FrameTime) }
-	return at(g.frames[first]), at(g.frames[last+neighbours] + 1)
+	return span{at(g.frames[0]), at(g.frames[first])}, span{at(g.frames[last+neighbours] + 1), at(g.frames[len(g.frames)-1] + 1)}
 }
 
 // sent notes that frame n is sent now, of the tone or not.
@@ -123,13 +127,14 @@ func (h *here) toneAt(name string, samples [][2]float32, zero time.Time, g *gues
 	}
 	began, ended := g.tone()
 	for _, c := range []struct {
-		what      string
-		got, want time.Time
+		what string
+		got  time.Time
+		want span
 	}{{"begins", zero.Add(from), began}, {"ends", zero.Add(to), ended}} {
-		off := c.got.Sub(c.want)
-		h.t.Logf("%s: the tone of %.0f Hz %s %v off", name, g.hz, c.what, off.Round(time.Millisecond))
-		if off.Abs() > tolerance {
-			h.t.Errorf("%s: the tone of %.0f Hz %s %v off", name, g.hz, c.what, off)
+		early, late := c.want.from.Sub(c.got), c.got.Sub(c.want.to)
+		h.t.Logf("%s: the tone of %.0f Hz %s %v after a span of %v", name, g.hz, c.what, late.Round(time.Millisecond), c.want.to.Sub(c.want.from))
+		if max(early, late) > tolerance {
+			h.t.Errorf("%s: the tone of %.0f Hz %s %v too early or %v too late", name, g.hz, c.what, early, late)
 		}
 	}
 }
