@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"mixdown/mixer/pcm"
@@ -36,8 +37,8 @@ type timelineSnapshot struct {
 
 // snapshot is the checkpoint of the present. The event log is on the disk as far
 // as the checkpoint says: neither a kill nor a power cut right after it must leave
-// it shorter.
-func (t *timeline) snapshot() ([]byte, error) {
+// it shorter. It is one line, with room for size bytes in all.
+func (t *timeline) snapshot(size int) ([]byte, error) {
 	t.noteWaves(true)
 	if err := t.events.sync(); err != nil {
 		t.fail(err)
@@ -57,17 +58,27 @@ func (t *timeline) snapshot() ([]byte, error) {
 	if t.mix != nil {
 		s.Mix = t.mix.Snapshot()
 	}
-	b, err := json.Marshal(s)
-	if err != nil {
+	var b bytes.Buffer
+	b.Grow(size)
+	if err := json.NewEncoder(&b).Encode(s); err != nil {
 		panic("capture: snapshot: " + err.Error())
 	}
-	return b, nil
+	return b.Bytes(), nil
 }
 
-// joinCheckpoint is a checkpoint of a snapshot, which is one line, and of the
-// records that it has not applied yet.
+// recordHead is what stands before a record's data in a checkpoint: kind, stream,
+// time, length.
+const recordHead = 1 + 4 + 8 + 4
+
+// joinCheckpoint makes a checkpoint of a snapshot, which is one line, and of the
+// records that it has not applied yet. In a large room both have megabytes: the
+// memory of the snapshot is used if it suffices.
 func joinCheckpoint(snapshot []byte, due []storage.Record) []byte {
-	b := append(bytes.Clone(snapshot), '\n')
+	size := 0
+	for _, r := range due {
+		size += recordHead + len(r.Data)
+	}
+	b := slices.Grow(snapshot, size)
 	for _, r := range due {
 		b = append(b, r.Kind)
 		b = binary.LittleEndian.AppendUint32(b, r.Stream)
@@ -80,24 +91,23 @@ func joinCheckpoint(snapshot []byte, due []storage.Record) []byte {
 
 // splitCheckpoint takes a checkpoint apart. The journal has checked its sum.
 func splitCheckpoint(checkpoint []byte) (snapshot []byte, due []storage.Record) {
-	const head = 1 + 4 + 8 + 4
 	snapshot, rest, _ := bytes.Cut(checkpoint, []byte{'\n'})
-	for len(rest) >= head {
-		n := int(binary.LittleEndian.Uint32(rest[head-4:]))
-		if n > len(rest)-head {
+	for len(rest) >= recordHead {
+		n := int(binary.LittleEndian.Uint32(rest[recordHead-4:]))
+		if n > len(rest)-recordHead {
 			break
 		}
 		due = append(due, storage.Record{
-			Kind: rest[0], Stream: binary.LittleEndian.Uint32(rest[1:]), At: int64(binary.LittleEndian.Uint64(rest[5:])), Data: rest[head : head+n],
+			Kind: rest[0], Stream: binary.LittleEndian.Uint32(rest[1:]), At: int64(binary.LittleEndian.Uint64(rest[5:])), Data: rest[recordHead : recordHead+n],
 		})
-		rest = rest[head+n:]
+		rest = rest[recordHead+n:]
 	}
 	return snapshot, due
 }
 
 // rotate begins a stretch of the journal with a checkpoint.
 func (c *Capture) rotate(t *timeline) error {
-	s, err := t.snapshot()
+	s, err := t.snapshot(c.keeper.checkpointSize())
 	if err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ func TestCheckpointKeepsWhatIsDue(t *testing.T) {
 		nil,
 		{{Kind: kindPacket, Stream: 1, At: 5000, Data: []byte("a\nb\n")}, {Kind: kindLink, At: 6000}, {Kind: kindStream, Stream: 1 << 31, At: 1 << 62, Data: bytes.Repeat([]byte{0}, 3000)}},
 	} {
-		got, records := splitCheckpoint(joinCheckpoint(snapshot, due))
+		got, records := splitCheckpoint(joinCheckpoint(append(bytes.Clone(snapshot), '\n'), due))
 		if !bytes.Equal(got, snapshot) || len(records) != len(due) {
 			t.Fatalf("%s and %d records, not %d", got, len(records), len(due))
 		}

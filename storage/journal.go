@@ -191,7 +191,8 @@ func (j *Journal) Rotate(checkpoint []byte) error {
 
 // Begin starts a new stretch: what was appended before belongs to the old one,
 // what is appended from the moment of the call to the new one, which begins
-// with checkpoint. It does not touch the disk.
+// with checkpoint, which is the journal's from then on. It does not touch the
+// disk.
 func (j *Journal) Begin(checkpoint []byte) error {
 	if len(checkpoint) > maxCheckpoint {
 		return fmt.Errorf("rotate journal: checkpoint of %d bytes, more than %d", len(checkpoint), maxCheckpoint)
@@ -201,7 +202,7 @@ func (j *Journal) Begin(checkpoint []byte) error {
 	if j.closed {
 		return fs.ErrClosed
 	}
-	j.parts = append(j.parts, part{begins: true, checkpoint: append([]byte(nil), checkpoint...)})
+	j.parts = append(j.parts, part{begins: true, checkpoint: checkpoint})
 	j.held += int64(len(checkpoint))
 	return nil
 }

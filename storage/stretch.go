@@ -47,19 +47,21 @@ func journalFiles(d *disk) ([]uint64, error) {
 	return numbers, nil
 }
 
-func encodeStretchHead(follows place, p part) []byte {
-	b := make([]byte, 0, stretchHead+len(p.checkpoint)+4+len(p.data))
-	b = append(b, journalMagic...)
-	b = binary.LittleEndian.AppendUint64(b, follows.number)
-	b = binary.LittleEndian.AppendUint64(b, uint64(follows.offset))
+// encodeStretchHead makes what comes before the checkpoint of p, and the sum of
+// both that comes after it.
+func encodeStretchHead(follows place, p part) (head, sum []byte) {
+	head = make([]byte, 0, stretchHead)
+	head = append(head, journalMagic...)
+	head = binary.LittleEndian.AppendUint64(head, follows.number)
+	head = binary.LittleEndian.AppendUint64(head, uint64(follows.offset))
 	begins := byte(0)
 	if p.begins {
 		begins = 1
 	}
-	b = append(b, begins)
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(p.checkpoint)))
-	b = append(b, p.checkpoint...)
-	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+	head = append(head, begins)
+	head = binary.LittleEndian.AppendUint32(head, uint32(len(p.checkpoint)))
+	crc := crc32.Update(crc32.Checksum(head, castagnoli), castagnoli, p.checkpoint)
+	return head, binary.LittleEndian.AppendUint32(nil, crc)
 }
 
 // stretch reads one file of a journal.
@@ -229,8 +231,14 @@ func (j *Journal) startFile(p part) error {
 	if err != nil {
 		return err
 	}
-	b := append(encodeStretchHead(j.at, p), p.data...)
-	_, err = h.WriteAt(b, 0)
+	head, sum := encodeStretchHead(j.at, p)
+	size := int64(0)
+	for _, b := range [][]byte{head, p.checkpoint, append(sum, p.data...)} { // a checkpoint may have megabytes
+		if err == nil && len(b) > 0 {
+			_, err = h.WriteAt(b, size)
+			size += int64(len(b))
+		}
+	}
 	if err == nil {
 		err = h.Sync()
 	}
@@ -245,7 +253,7 @@ func (j *Journal) startFile(p part) error {
 	if j.file != nil {
 		j.file.Close() // all that it holds is durable
 	}
-	j.file, j.at, j.next = h, place{number, int64(len(b))}, number+1
+	j.file, j.at, j.next = h, place{number, size}, number+1
 	return nil
 }
 

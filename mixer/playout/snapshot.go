@@ -108,7 +108,8 @@ func list[T any](c *codec, v *[]T, limit int, visit func(*T)) {
 func (d *Deep) Snapshot() []byte {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	c := &codec{buf: []byte{snapshotVersion}, version: snapshotVersion}
+	c := &codec{buf: make([]byte, 0, d.bytes+64*d.count+4096), version: snapshotVersion}
+	c.buf = append(c.buf, snapshotVersion)
 	d.visit(c)
 	return c.buf
 }
