@@ -24,8 +24,12 @@ type kind struct {
 // seconds old.
 const steady = 5500 * time.Millisecond
 
+// shaken is when sockets are not new any more: in their first three seconds they
+// are looked at far more often (rooms/udp).
+const shaken = 3500 * time.Millisecond
+
 var (
-	receive = kind{name: "receive", warm: time.Second}
+	receive = kind{name: "receive", warm: shaken}
 	record  = kind{name: "record", warm: steady, spec: capture.Spec{Record: []capture.RecordSpec{{What: "mix"}}}}
 	live    = kind{name: "live", warm: 2 * time.Second, spec: capture.Spec{Republish: []capture.RepublishSpec{{StreamID: "mix"}}}}
 	both    = kind{name: "both", warm: steady, spec: capture.Spec{Record: record.spec.Record, Republish: live.spec.Republish}}
