@@ -52,8 +52,8 @@ func samplesAt(d time.Duration) int64 { return pcm.Samples(d) }
 // Captures look whether something is due on beats of the wall clock, beatLag
 // after its multiples of beatEvery. So many of them can do so at once that a
 // machine is not woken for each, which costs more than what they do. The sockets
-// of a recorder are looked at on the multiples themselves (rooms/udp): what
-// came is taken first, then what is due is rendered, and the machine sleeps.
+// of a recorder are looked at on the multiples themselves (rooms/udp, untilTick):
+// what came is taken first, then what is due is rendered, and the machine sleeps.
 const (
 	beatEvery = 80 * time.Millisecond
 	beatLag   = 5 * time.Millisecond

@@ -112,6 +112,7 @@ func (w *worker) attempt(ctx context.Context, f *flight) {
 	}
 }
 
+// tell says how the upload of a file went, to who wants to know.
 func (w *worker) tell(it *item, err error) {
 	if w.options.Uploaded != nil {
 		w.options.Uploaded(w.name, it.key, err)

@@ -199,8 +199,8 @@ func (g *Group) watch() {
 }
 
 // untilTick is how long it is until the next multiple of so many ticks on the wall
-// clock. What else a recorder does now and then it does on the same instants: to
-// wake a machine costs more than most of that.
+// clock. What else a recorder does now and then it does right after such instants
+// (package capture, untilBeat): to wake a machine costs more than most of that.
 func untilTick(ticks int64) time.Duration {
 	every := time.Duration(ticks) * Tick
 	return every - time.Duration(time.Now().UnixNano())%every

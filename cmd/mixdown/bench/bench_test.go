@@ -12,10 +12,10 @@ import (
 func TestFigures(t *testing.T) {
 	f := summarize(100, 1000, 1200, []result{
 		{rooms: 1, streams: 100, kind: "receive", us: 500},
-		{rooms: 1, streams: 100, kind: "record", us: 1800, decodes: 1.5, bytes: 1e5},
+		{rooms: 1, streams: 100, kind: "record", us: 1800, decodes: 1.25, bytes: 1e5},
 		{rooms: 1, streams: 100, kind: "live", us: 2400, p50: 40, p99: 55},
 		{rooms: 1, streams: 100, kind: "stored", us: 600},
-		{rooms: 50, streams: 2, kind: "record", us: 2700, decodes: 2.25},
+		{rooms: 50, streams: 2, kind: "record", us: 2700, decodes: 2.5},
 		{rooms: 1, streams: 500, kind: "record", us: 1700, share: 1},
 		{rooms: 1, streams: 500, kind: "receive", us: 600, share: 0.7},
 		{rooms: 1, streams: 500, kind: "handed", us: 1500, share: 0.9},
@@ -26,7 +26,7 @@ func TestFigures(t *testing.T) {
 		"stored":  {f.StoredRatio, 1.2},
 		"receive": {f.ReceiveRatio, 0.5},
 		"small":   {f.SmallRatio, 1.5},
-		"beside":  {f.SmallBeside, 1.5},
+		"beside":  {f.SmallBeside, 2},
 		"floor":   {f.SmallFloorUS, 1600},
 		"core":    {f.StreamsPerCore, 1e6 / 1800},
 		"500":     {f.Record500US, 1700},
