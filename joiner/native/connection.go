@@ -17,6 +17,9 @@ import (
 const (
 	logoutTimeout = time.Second
 	renewAgain    = 5 * time.Second
+	// farewell is what a notice may take longer than the end of the media: who
+	// is thrown out of a room loses both at once, over two roads.
+	farewell = 50 * time.Millisecond
 )
 
 // connection is one login over one WebSocket. Its loop makes all calls to the
@@ -36,6 +39,7 @@ type connection struct {
 	unplayed   map[string]signal.Stream // of them, that it did not want
 	offers     int                      // how often they were offered again
 	player     *player
+	lost       chan error // why the player's media ended
 	publishers map[*joiner.Publication]*publisher
 	published  map[string]<-chan struct{} // by stream ID: closed when its last publisher has ended
 	renewing   atomic.Bool
@@ -52,10 +56,11 @@ func (c *connection) serve(ctx context.Context) error {
 	c.offers = c.pubs.Offers()
 	c.publishers = make(map[*joiner.Publication]*publisher)
 	c.published = make(map[string]<-chan struct{})
-	c.player = newPlayer(c.source, c.wire, c.log, stop)
+	c.lost = make(chan error, 1)
+	c.player = newPlayer(c.source, c.wire, c.log, c.lose)
 	c.tasks.Go(func() { stop(c.wire.read(work)) })
 	c.tasks.Go(func() { stop(c.wire.beat(work)) })
-	c.tasks.Go(func() { stop(c.player.run(work)) })
+	c.tasks.Go(func() { c.lose(c.player.run(work)) })
 	err := c.enter(ctx, work)
 	if err == nil {
 		if c.login.Hidden {
@@ -141,7 +146,9 @@ func (c *connection) follow(ctx, work context.Context) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-work.Done():
-			return c.lastWords(context.Cause(work))
+			return c.lastWords(work, context.Cause(work))
+		case err := <-c.lost:
+			return c.lastWords(work, err)
 		case m := <-c.wire.notices:
 			if err := c.notice(work, m); err != nil {
 				return err
@@ -151,8 +158,21 @@ func (c *connection) follow(ctx, work context.Context) error {
 	}
 }
 
-// lastWords looks whether the server said why before the WebSocket ended.
-func (c *connection) lastWords(err error) error {
+// lose ends the connection, whose media is gone.
+func (c *connection) lose(err error) {
+	select {
+	case c.lost <- err:
+	default: // it has a reason already
+	}
+}
+
+// lastWords looks whether the server said why it ended the connection. A
+// WebSocket that is over says nothing more, one whose media is gone may still.
+func (c *connection) lastWords(work context.Context, err error) error {
+	select {
+	case <-work.Done():
+	case <-time.After(farewell):
+	}
 	for {
 		select {
 		case m := <-c.wire.notices:

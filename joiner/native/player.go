@@ -25,7 +25,7 @@ type player struct {
 	source track.Source
 	wire   *wire
 	log    *slog.Logger
-	fail   context.CancelCauseFunc // ends the connection
+	fail   func(error) // ends the connection
 
 	kick  chan struct{} // there is something to do
 	slots track.Slots   // by stream ID
@@ -36,7 +36,7 @@ type player struct {
 	offers []signal.OfferParams
 }
 
-func newPlayer(from track.Source, w *wire, log *slog.Logger, fail context.CancelCauseFunc) *player {
+func newPlayer(from track.Source, w *wire, log *slog.Logger, fail func(error)) *player {
 	return &player{
 		source: from,
 		wire:   w,
@@ -121,7 +121,7 @@ func (p *player) run(ctx context.Context) (err error) {
 				if m, err = p.source.Open(); err != nil {
 					return err
 				}
-				m.Receive(p.find, func(err error) { p.fail(err) })
+				m.Receive(p.find, p.fail)
 			}
 			if err := p.answer(ctx, m.PC, o); err != nil {
 				return err

@@ -259,6 +259,22 @@ func TestNonsense(t *testing.T) {
 	}
 }
 
+// TestFarewell: whose media ends before the notice of being thrown out arrives
+// does not come back.
+func TestFarewell(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, loggedIn)
+		_, ended := connect(t, f.system(), fakeLogin(false), joinertest.NewEar(), nil)
+		time.Sleep(time.Second)
+		f.client(0).write([]byte(`{"jsonrpc":"2.0","method":"offer","params":{"sdp":"the end of the media"}}`))
+		time.Sleep(30 * time.Millisecond)
+		f.client(0).write([]byte(`{"jsonrpc":"2.0","method":"roomStateUpdate","params":{"roomID":"r","state":"DISCONNECTED","errorCode":1002050}}`))
+		if err := <-ended; !errors.Is(err, joiner.ErrPermanent) || !strings.Contains(err.Error(), "1002050") {
+			t.Errorf("ended with %v", err)
+		}
+	})
+}
+
 // TestIgnored: what is new or of no use does not disturb.
 func TestIgnored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
