@@ -69,6 +69,7 @@ type Capture struct {
 
 	mendAt time.Duration // when a spoiled timeline is tried again
 	cutAt  int64         // how the archive stood when the journal was cut
+	uncut  []int64       // the frames of the checkpoints since then, the one that covered first
 
 	watchdog    watchdog
 	participant *joiner.Participant
@@ -256,17 +257,7 @@ func (c *Capture) checkpoint(at time.Duration) error {
 		return err
 	}
 	c.timeline.checkpointed = at
-	// To cut is to read every checkpoint of segments that are not sealed.
-	archive := c.timeline.archive
-	standing := archive.standing()
-	if standing == c.cutAt && len(archive.open) > 0 {
-		return nil
-	}
-	if err := c.journal.Cut(archive.covers); err != nil {
-		return fmt.Errorf("journal: %w", err)
-	}
-	c.cutAt = standing
-	return nil
+	return c.cut()
 }
 
 // limit is the reason to end by itself, if there is one.

@@ -170,7 +170,7 @@ func restoreTimeline(spec Spec, a *archive, e *eventLog, snapshot []byte) (*time
 // covers says that the timeline can be rebuilt from a checkpoint: everything
 // not sealed begins long enough after it. After a restart no file is open; then
 // the checkpoint tells what was when it was taken.
-func (a *archive) covers(checkpoint []byte) bool {
+func (a *archive) covers(checkpoint []byte) (frame int64, ok bool) {
 	var s struct {
 		Frame  int64         `json:"frame"`
 		Events int64         `json:"events"`
@@ -178,24 +178,22 @@ func (a *archive) covers(checkpoint []byte) bool {
 		Open   []openSegment `json:"open"`
 	}
 	if snapshot, _ := splitCheckpoint(checkpoint); json.Unmarshal(snapshot, &s) != nil {
-		return false
+		return s.Frame, false
 	}
 	if s.Frame == 0 {
-		return true
+		return s.Frame, true
 	}
 	for _, kept := range a.rewound[min(s.Life, len(a.rewound)):] {
 		if s.Events > kept {
-			return false
+			return s.Frame, false
 		}
 	}
-	for _, f := range a.open {
-		if f.start < s.Frame*pcm.FrameSize+settle {
-			return false
-		}
+	if a.begun(s.Frame) {
+		return s.Frame, false
 	}
 	for _, o := range s.Open {
 		if p := a.outputs[o.Output]; p == nil || p.index < o.Index && p.reached() != math.MaxInt64 {
-			return false
+			return s.Frame, false
 		}
 	}
 	for _, p := range a.outputs {
@@ -203,13 +201,24 @@ func (a *archive) covers(checkpoint []byte) bool {
 		switch {
 		case p.output.What != "streams":
 			if reached < from+settle {
-				return false
+				return s.Frame, false
 			}
 		case p.output.Format != "ogg" && from <= reached && reached < from+settle:
-			return false // what follows may be rendered again, by a cold decoder
+			return s.Frame, false // what follows may be rendered again, by a cold decoder
 		}
 	}
-	return true
+	return s.Frame, true
+}
+
+// begun says that a file is open that cannot be written again from a checkpoint
+// at the given frame.
+func (a *archive) begun(frame int64) bool {
+	for _, f := range a.open {
+		if f.start < frame*pcm.FrameSize+settle {
+			return true
+		}
+	}
+	return false
 }
 
 // standing is a sum over what covers looks at in the archive: while it is the
@@ -222,4 +231,31 @@ func (a *archive) standing() (sum int64) {
 		sum += p.reached()*37 + int64(p.index)*41
 	}
 	return sum + int64(len(a.rewound))*43
+}
+
+// cut takes what the sealed segments cover out of the journal. To look for it is
+// to read every checkpoint of segments that are not sealed; so it does that only
+// when something was sealed and a checkpoint lies before all that is open.
+func (c *Capture) cut() error {
+	archive := c.timeline.archive
+	c.uncut = append(c.uncut, c.timeline.frame)
+	if len(c.uncut) < 2 || archive.begun(c.uncut[1]) {
+		return nil
+	}
+	standing := archive.standing()
+	if standing == c.cutAt && len(archive.open) > 0 {
+		return nil
+	}
+	err := c.journal.Cut(func(checkpoint []byte) bool {
+		frame, ok := archive.covers(checkpoint)
+		if ok {
+			c.uncut = slices.DeleteFunc(c.uncut, func(f int64) bool { return f < frame })
+		}
+		return ok
+	})
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	c.cutAt = standing
+	return nil
 }

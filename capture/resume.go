@@ -283,7 +283,8 @@ func (c *Capture) rebuild(a *archive, e *eventLog, upTo time.Duration) error {
 	}
 	err := c.replay(func(candidate []byte) bool {
 		checkpoint = bytes.Clone(candidate) // the last one asked about is taken
-		return a.covers(candidate)
+		_, ok := a.covers(candidate)
+		return ok
 	}, func(r storage.Record) error {
 		if err := begin(); err != nil {
 			return err
