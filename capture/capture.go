@@ -247,17 +247,19 @@ func (c *Capture) mend(upTo time.Duration, journaled bool) error {
 	return c.timeline.err
 }
 
-// checkpoint rotates the journal now and then, and cuts what the sealed
-// segments cover.
+// checkpoint cuts what the sealed segments cover from the journal now and then,
+// and rotates it. The new checkpoint is on the disk when the next one is due.
 func (c *Capture) checkpoint(at time.Duration) error {
 	if at < c.timeline.checkpointed+checkpointEvery {
 		return nil
 	}
-	if err := c.rotate(c.timeline); err != nil {
-		return err
+	err := c.cut()
+	if full := c.rotate(c.timeline); full != nil {
+		return errors.Join(err, full)
 	}
 	c.timeline.checkpointed = at
-	return c.cut()
+	c.uncut = append(c.uncut, c.timeline.frame)
+	return err
 }
 
 // limit is the reason to end by itself, if there is one.
