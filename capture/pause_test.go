@@ -98,6 +98,10 @@ func (h *house) hear(m *storage.Manifest, output string) (frames []pcm.Frame, st
 		if s.Output != output {
 			continue
 		}
+		if frames == nil {
+			last := m.Segments[len(m.Segments)-1]
+			frames = make([]pcm.Frame, 0, (last.StartSample+last.Samples-s.StartSample)/pcm.FrameSize+1)
+		}
 		one := whole
 		one.Segments = m.Segments[i : i+1]
 		part, at := h.listen(&one, output)

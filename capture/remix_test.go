@@ -236,6 +236,7 @@ func (f *frames) all(t testing.TB) (all []pcm.Frame) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	all = make([]pcm.Frame, 0, len(samples)/pcm.FrameSize)
 	for len(samples) >= pcm.FrameSize {
 		all = append(all, pcm.Frame(samples[:pcm.FrameSize]))
 		samples = samples[pcm.FrameSize:]

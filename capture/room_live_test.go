@@ -98,7 +98,7 @@ func TestRepublish(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var frames []pcm.Frame
+		frames := make([]pcm.Frame, 0, len(bob.heard))
 		first, worst := bob.heard[0], time.Duration(0)
 		fec, mono := 0, 0
 		for _, p := range bob.heard {

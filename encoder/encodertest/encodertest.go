@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"mixdown/encoder"
@@ -34,38 +35,66 @@ func ReadFile(path string) ([][2]float32, error) {
 	return samples, nil
 }
 
+// ReadInto is ReadFile into memory that is there; it returns how many samples of
+// it are filled. A file that is longer is an error.
+func ReadInto(samples [][2]float32, path string) (n int, err error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	read, err := reader(filepath.Ext(path), b)
+	for err == nil {
+		var more int
+		if n == len(samples) {
+			more, err = read(make([][2]float32, 1))
+			if more > 0 {
+				return n, fmt.Errorf("%s has more than %d samples", path, n)
+			}
+			continue
+		}
+		more, err = read(samples[n:min(n+48000, len(samples))])
+		n += more
+	}
+	if err == io.EOF {
+		return n, nil
+	}
+	return n, fmt.Errorf("decode %s: %w", path, err)
+}
+
 // Decode is ReadFile for a file in memory; ext is ".ogg", ".wav" or ".flac". With
 // an error it also returns what came before.
 func Decode(ext string, file []byte) ([][2]float32, error) {
+	read, err := reader(ext, file)
+	var parts [][][2]float32 // a slice that grows to hours would be copied again and again
+	for err == nil {
+		part, n := make([][2]float32, 48000), 0
+		n, err = read(part)
+		parts = append(parts, part[:n])
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	return slices.Concat(parts...), err
+}
+
+func reader(ext string, file []byte) (read func([][2]float32) (int, error), err error) {
 	switch ext {
 	case ".ogg":
-		return readAll(ogg.NewDecoder(bytes.NewReader(file)).Read)
+		return ogg.NewDecoder(bytes.NewReader(file)).Read, nil
 	case ".wav":
 		r, err := wav.NewReader(bytes.NewReader(file))
 		if err != nil {
 			return nil, err
 		}
-		return readAll(r.Read)
+		return r.Read, nil
 	case ".flac":
-		return flac.ReadAll(bytes.NewReader(file))
-	default:
-		return nil, fmt.Errorf("unknown extension %q", ext)
-	}
-}
-
-func readAll(read func([][2]float32) (int, error)) ([][2]float32, error) {
-	var all [][2]float32
-	part := make([][2]float32, 48000)
-	for {
-		n, err := read(part)
-		all = append(all, part[:n]...)
-		if err == io.EOF {
-			return all, nil
-		}
+		r, err := flac.NewReader(bytes.NewReader(file))
 		if err != nil {
-			return all, err
+			return nil, err
 		}
+		return r.Read, nil
 	}
+	return nil, fmt.Errorf("unknown extension %q", ext)
 }
 
 // File is a file in memory.
