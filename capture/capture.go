@@ -247,19 +247,17 @@ func (c *Capture) mend(upTo time.Duration, journaled bool) error {
 	return c.timeline.err
 }
 
-// checkpoint cuts what the sealed segments cover from the journal now and then,
-// and rotates it. The new checkpoint is on the disk when the next one is due.
+// checkpoint rotates the journal now and then, and cuts what the sealed
+// segments cover.
 func (c *Capture) checkpoint(at time.Duration) error {
 	if at < c.timeline.checkpointed+checkpointEvery {
 		return nil
 	}
-	err := c.cut()
-	if full := c.rotate(c.timeline); full != nil {
-		return errors.Join(err, full)
+	if err := c.rotate(c.timeline); err != nil {
+		return err
 	}
 	c.timeline.checkpointed = at
-	c.uncut = append(c.uncut, c.timeline.frame)
-	return err
+	return c.cut()
 }
 
 // limit is the reason to end by itself, if there is one.

@@ -238,6 +238,7 @@ func (a *archive) standing() (sum int64) {
 // when something was sealed and a checkpoint lies before all that is open.
 func (c *Capture) cut() error {
 	archive := c.timeline.archive
+	c.uncut = append(c.uncut, c.timeline.frame)
 	if len(c.uncut) < 2 || archive.begun(c.uncut[1]) {
 		return nil
 	}

@@ -112,16 +112,24 @@ func (k *keeper) safe(sealed time.Duration) time.Duration {
 
 // rotate starts a new stretch of the journal with a snapshot of a timeline that
 // has applied everything but what is due. That is in the checkpoint too: a kill
-// leaves all of it or none. The flusher brings it to the disk.
+// leaves all of it or none.
 func (k *keeper) rotate(snapshot []byte) error {
+	err := k.begin(snapshot)
+	if err == nil {
+		err = k.journal.Sync()
+	}
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	return nil
+}
+
+func (k *keeper) begin(snapshot []byte) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	checkpoint := joinCheckpoint(snapshot, k.due.records)
 	k.size = len(checkpoint)
-	if err := k.journal.Begin(checkpoint); err != nil {
-		return fmt.Errorf("journal: %w", err)
-	}
-	return nil
+	return k.journal.Begin(checkpoint)
 }
 
 // checkpointSize is room for a checkpoint that is little larger than the last.

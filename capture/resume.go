@@ -304,7 +304,7 @@ func (c *Capture) rebuild(a *archive, e *eventLog, upTo time.Duration) error {
 	}
 	c.timeline = t
 	if len(checkpoint) == 0 {
-		if err := errors.Join(c.rotate(t), c.journal.Sync()); err != nil {
+		if err := c.rotate(t); err != nil {
 			return err
 		}
 	}
