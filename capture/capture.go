@@ -69,7 +69,9 @@ type Capture struct {
 
 	mendAt time.Duration // when a spoiled timeline is tried again
 	cutAt  int64         // how the archive stood when the journal was cut
-	uncut  []int64       // the frames of the checkpoints since then, the one that covered first
+
+	stretches []int64 // frames of the checkpoints in the journal, oldest first
+	allKnown  bool    // no others are in it
 
 	watchdog    watchdog
 	participant *joiner.Participant

@@ -235,21 +235,23 @@ func (a *archive) standing() (sum int64) {
 
 // cut takes what the sealed segments cover out of the journal. To look for it is
 // to read every checkpoint of segments that are not sealed; so it does that only
-// when something was sealed and a checkpoint lies before all that is open.
+// when something was sealed and a checkpoint lies before all that is open. Those
+// of an earlier life are not known: they are looked at until they are gone.
 func (c *Capture) cut() error {
 	archive := c.timeline.archive
-	c.uncut = append(c.uncut, c.timeline.frame)
-	if len(c.uncut) < 2 || archive.begun(c.uncut[1]) {
+	c.stretches = append(c.stretches, c.timeline.frame)
+	if c.allKnown && (len(c.stretches) < 2 || archive.begun(c.stretches[1])) {
 		return nil
 	}
 	standing := archive.standing()
 	if standing == c.cutAt && len(archive.open) > 0 {
 		return nil
 	}
+	kept := int64(-1)
 	err := c.journal.Cut(func(checkpoint []byte) bool {
 		frame, ok := archive.covers(checkpoint)
 		if ok {
-			c.uncut = slices.DeleteFunc(c.uncut, func(f int64) bool { return f < frame })
+			kept = frame
 		}
 		return ok
 	})
@@ -257,5 +259,9 @@ func (c *Capture) cut() error {
 		return fmt.Errorf("journal: %w", err)
 	}
 	c.cutAt = standing
+	if kept >= 0 {
+		c.stretches = slices.DeleteFunc(c.stretches, func(f int64) bool { return f < kept })
+		c.allKnown = c.stretches[0] == kept
+	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -42,6 +43,32 @@ func TestJournalStaysShort(t *testing.T) {
 		if err := c.Stop(context.Background()); err != nil {
 			t.Fatal(err)
 		}
+		wg.Wait()
+	})
+}
+
+// TestJournalStaysShortInShortLives: nor does it grow from life to life, none of
+// which is long enough to know all of it.
+func TestJournalStaysShortInShortLives(t *testing.T) {
+	a := newVoice(t, "a-mic", 400)
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage()
+		s.enter("a-mic", "ann", 1)
+		h := open(t, t.TempDir(), s)
+		h.start("c1")
+		var wg sync.WaitGroup
+		wg.Go(func() { a.speak(s, 150*time.Second) })
+		var lives []int
+		for range 6 {
+			time.Sleep(25 * time.Second)
+			lives = append(lives, h.stretches("c1"))
+			h = open(t, h.kill(), s)
+		}
+		// What the last segment needs, and one checkpoint more.
+		if slices.Max(lives) > 3 {
+			t.Errorf("the journal has %d stretches at the end of each life", lives)
+		}
+		h.stop()
 		wg.Wait()
 	})
 }

@@ -100,7 +100,7 @@ func (h *house) hear(m *storage.Manifest, output string) (frames []pcm.Frame, st
 		}
 		if frames == nil {
 			last := m.Segments[len(m.Segments)-1]
-			frames = make([]pcm.Frame, 0, (last.StartSample+last.Samples-s.StartSample)/pcm.FrameSize+1)
+			frames = make([]pcm.Frame, 0, max(0, last.StartSample+last.Samples-s.StartSample)/pcm.FrameSize+1)
 		}
 		one := whole
 		one.Segments = m.Segments[i : i+1]

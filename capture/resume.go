@@ -307,6 +307,7 @@ func (c *Capture) rebuild(a *archive, e *eventLog, upTo time.Duration) error {
 		if err := c.rotate(t); err != nil {
 			return err
 		}
+		c.stretches, c.allKnown = []int64{t.frame}, true
 	}
 	return t.err
 }

@@ -68,7 +68,9 @@ func Decode(ext string, file []byte) ([][2]float32, error) {
 	var parts [][][2]float32 // a slice that grows to hours would be copied again and again
 	for err == nil {
 		part, n := make([][2]float32, 48000), 0
-		n, err = read(part)
+		for more := 0; err == nil && n < len(part); n += more {
+			more, err = read(part[n:])
+		}
 		parts = append(parts, part[:n])
 	}
 	if err == io.EOF {
