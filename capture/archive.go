@@ -61,6 +61,9 @@ type progress struct {
 	reason  string
 	behind  int64 // sample at which the last closed gap ends
 	retired bool  // it was removed
+
+	segments int   // that are sealed
+	samples  int64 // of all of them
 }
 
 // reached is the sample up to which nothing is missing.
@@ -171,6 +174,8 @@ func (a *archive) note(s storage.Segment) {
 	}
 	p.started = true
 	p.index, p.end = s.Index, s.StartSample+s.Samples
+	p.segments++
+	p.samples += s.Samples
 }
 
 // store gives an output its place in the archive, from a sample on if it is

@@ -15,6 +15,11 @@ import (
 // again at most.
 const manifestEvery = 5 * time.Second
 
+// manifestPause is how long a manifest of n segments stands at least. In a room
+// of 100 there are 144,000 after a day: 60 MB, which are written and uploaded
+// whole, and should not be more than the audio.
+func manifestPause(n int) time.Duration { return manifestEvery + time.Duration(n)*2*time.Millisecond }
+
 // listed is what the stored manifest of a running capture says.
 type listed struct {
 	segments int
@@ -87,7 +92,11 @@ func (c *Capture) Retention() *storage.Retention {
 // refreshManifest stores the manifest again when segments were sealed since.
 func (c *Capture) refreshManifest(at time.Duration) error {
 	n := len(c.timeline.archive.sealed.Segments)
-	if n == c.listed.segments || at < c.listed.at+manifestEvery {
+	pause := manifestPause(n)
+	if c.listed.err != nil {
+		pause = manifestEvery
+	}
+	if n == c.listed.segments || at < c.listed.at+pause {
 		return c.listed.err
 	}
 	c.listed.at, c.listed.err = at, c.saveManifest()

@@ -166,14 +166,18 @@ func (t *timeline) streamStatus() []StreamStatus {
 	books := t.books()
 	all := make([]StreamStatus, 0, len(books))
 	index := make(map[string]int, len(books))
+	last := make([]*stream, 0, len(books)) // who came a thousand times has one state
 	for _, s := range t.streams {
 		i, ok := index[s.key()]
 		if !ok {
 			i = len(all)
-			index[s.key()] = i
+			index[s.key()], last = i, append(last, nil)
 			all = append(all, StreamStatus{StreamID: s.rec.Stream.ID, User: s.rec.Stream.User, LevelDB: -127, book: books[s.key()].ledger})
 		}
 		all[i].Joins = append(all[i].Joins, s.stay())
+		last[i] = s
+	}
+	for i, s := range last {
 		all[i].Present = s.left < 0 && !s.done
 		all[i].Quality = s.figures()
 		if all[i].Present {
@@ -184,21 +188,13 @@ func (t *timeline) streamStatus() []StreamStatus {
 }
 
 func (t *timeline) outputStatus() []OutputStatus {
-	all := []OutputStatus{}
-	index := map[string]int{}
+	all := make([]OutputStatus, 0, len(t.archive.outputs))
 	for _, p := range t.archive.outputs {
-		all = append(all, OutputStatus{Output: p.output, sealed: p.end})
+		all = append(all, OutputStatus{
+			Output: p.output, Segments: p.segments, Seconds: float64(p.samples) / pcm.Rate, sealed: p.end,
+		})
 	}
 	slices.SortFunc(all, func(a, b OutputStatus) int { return compareIDs(a.ID, b.ID) })
-	for i, o := range all {
-		index[o.ID] = i
-	}
-	for _, s := range t.archive.sealed.Segments {
-		if i, ok := index[s.Output]; ok {
-			all[i].Segments++
-			all[i].Seconds += float64(s.Samples) / pcm.Rate
-		}
-	}
 	return all
 }
 
