@@ -18,7 +18,7 @@ type Status struct {
 	Name string `json:"name"`
 	Endpoint
 	Configured bool          `json:"configured" doc:"It is part of the configuration file."`
-	Secrets    int           `json:"secrets" doc:"How many secrets sign: two for a while after a rotation."`
+	Secrets    int           `json:"secrets" doc:"How many secrets sign: more than one for a while after a rotation."`
 	State      string        `json:"state" enum:"ok,retrying,down,disabled"`
 	Pending    int           `json:"pending" doc:"Events that wait to be taken."`
 	OldestSeq  uint64        `json:"oldestPending,omitempty" doc:"Number of the oldest of them."`

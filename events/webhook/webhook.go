@@ -249,8 +249,12 @@ func (s *Sender) Put(name string, e Endpoint, key string) (made string, created 
 	})
 }
 
-// Rotate makes a new secret and returns it, once. The old one signs as well
-// until overlap has passed.
+// maxSecrets sign at a time at most: each is a signature in a header.
+const maxSecrets = 8
+
+// Rotate makes a new secret and returns it, once. Those before sign as well
+// until overlap has passed, or until an earlier rotation said that they end:
+// whoever rotates twice, or again because no answer came, cuts nobody off.
 func (s *Sender) Rotate(name string, overlap time.Duration) (string, error) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
@@ -264,9 +268,16 @@ func (s *Sender) Rotate(name string, overlap time.Duration) (string, error) {
 			return ErrConfigured
 		}
 		now := time.Now().UTC()
-		old := d.Secrets[0]
-		old.Until = now.Add(overlap)
-		d.Secrets = []secret{{Key: key}, old}
+		all := []secret{{Key: key}}
+		for _, old := range d.Secrets {
+			if until := now.Add(overlap); old.Until.IsZero() || until.Before(old.Until) {
+				old.Until = until
+			}
+			if now.Before(old.Until) && len(all) < maxSecrets {
+				all = append(all, old)
+			}
+		}
+		d.Secrets = all
 		return s.store(name, *d)
 	})
 }

@@ -254,6 +254,53 @@ func TestRotation(t *testing.T) {
 	})
 }
 
+// TestRotationAgain: who rotates twice in a day leaves who knows the first secret
+// the time that was promised; who rotates without an overlap leaves nobody any.
+func TestRotationAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReceiver(t)
+		w := open(t, t.TempDir(), r, nil)
+		first, _, err := w.s.Put("a", webhook.Endpoint{URL: "https://a.example.org/"}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		signed := func(secrets int, known ...string) {
+			t.Helper()
+			before, _, _ := r.counts()
+			for _, one := range known {
+				r.mu.Lock()
+				r.secrets = []string{one}
+				r.mu.Unlock()
+				w.publish(1, 1)
+				time.Sleep(time.Second)
+			}
+			if after, _, _ := r.counts(); after-before != len(known) || w.status("a").Secrets != secrets {
+				t.Errorf("of %d secrets %d sign, and %d are said to", len(known), after-before, w.status("a").Secrets)
+			}
+		}
+		rotate := func(overlap time.Duration) string {
+			t.Helper()
+			made, err := w.s.Rotate("a", overlap)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return made
+		}
+		second := rotate(time.Hour)
+		time.Sleep(30 * time.Minute)
+		third := rotate(24 * time.Hour)
+		signed(3, first, second, third)
+		time.Sleep(31 * time.Minute)
+		signed(2, second, third)
+		for range 20 {
+			third = rotate(time.Hour)
+		}
+		signed(8, third)
+		signed(1, rotate(0))
+		w.stop()
+	})
+}
+
 func TestFiltersAndRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t, secret)
