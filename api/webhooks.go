@@ -45,10 +45,10 @@ type rotateInput struct {
 }
 
 type rotation struct {
-	OverlapSeconds int `json:"overlapSeconds" minimum:"0" maximum:"2592000" doc:"How long the old secret signs as well; a day without a body."`
+	OverlapSeconds int `json:"overlapSeconds" minimum:"0" maximum:"2592000" doc:"How long those before sign as well, at most; a day without a body."`
 }
 
-// defaultOverlap is how long two secrets sign after a rotation.
+// defaultOverlap is how long secrets sign after a rotation.
 const defaultOverlap = 24 * time.Hour
 
 type testOutput struct {
@@ -89,7 +89,7 @@ func (s *server) webhookRoutes() {
 	register(s, http.MethodGet, "/v1/webhooks/{name}", "get-webhook", "Show a webhook and how it stands", s.getWebhook)
 	register(s, http.MethodPut, "/v1/webhooks/{name}", "put-webhook", "Set a webhook; a new one gets what happens from now on", s.putWebhook)
 	register(s, http.MethodDelete, "/v1/webhooks/{name}", "delete-webhook", "Delete a webhook with all that waits for it", s.deleteWebhook)
-	register(s, http.MethodPost, "/v1/webhooks/{name}/rotate", "rotate-webhook", "Make a new secret; the old one signs as well for a while", s.rotateWebhook)
+	register(s, http.MethodPost, "/v1/webhooks/{name}/rotate", "rotate-webhook", "Make a new secret; those before sign as well for a while", s.rotateWebhook)
 	register(s, http.MethodPost, "/v1/webhooks/{name}/test", "test-webhook", "Post an event of type webhook.test, once", s.testWebhook)
 	register(s, http.MethodGet, "/v1/webhooks/{name}/dead", "list-dead-letters", "List the events that were not taken within 72 h", s.listDead)
 	register(s, http.MethodPost, "/v1/webhooks/{name}/dead/resend", "resend-dead-letters", "Try all dead letters again", s.resendAll)

@@ -255,11 +255,12 @@ func (c *Capture) checkpoint(at time.Duration) error {
 	if at < c.timeline.checkpointed+checkpointEvery {
 		return nil
 	}
-	if err := c.rotate(c.timeline); err != nil {
-		return err
+	err := c.rotate(c.timeline)
+	if err == nil {
+		c.timeline.checkpointed = at
+		c.stretches = append(c.stretches, c.timeline.frame)
 	}
-	c.timeline.checkpointed = at
-	return c.cut()
+	return errors.Join(err, c.cut()) // on a full disk that makes room
 }
 
 // limit is the reason to end by itself, if there is one.

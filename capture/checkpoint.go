@@ -239,7 +239,6 @@ func (a *archive) standing() (sum int64) {
 // of an earlier life are not known: they are looked at until they are gone.
 func (c *Capture) cut() error {
 	archive := c.timeline.archive
-	c.stretches = append(c.stretches, c.timeline.frame)
 	if c.allKnown && (len(c.stretches) < 2 || archive.begun(c.stretches[1])) {
 		return nil
 	}
@@ -261,7 +260,7 @@ func (c *Capture) cut() error {
 	c.cutAt = standing
 	if kept >= 0 {
 		c.stretches = slices.DeleteFunc(c.stretches, func(f int64) bool { return f < kept })
-		c.allKnown = c.stretches[0] == kept
+		c.allKnown = len(c.stretches) > 0 && c.stretches[0] == kept
 	}
 	return nil
 }

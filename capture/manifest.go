@@ -23,6 +23,7 @@ func manifestPause(n int) time.Duration { return manifestEvery + time.Duration(n
 // listed is what the stored manifest of a running capture says.
 type listed struct {
 	segments int
+	keys     int
 	at       time.Duration // of the last try to store it
 	err      error         // of that
 }
@@ -89,19 +90,22 @@ func (c *Capture) Retention() *storage.Retention {
 	return &r
 }
 
-// refreshManifest stores the manifest again when segments were sealed since.
+// refreshManifest stores the manifest again when segments were sealed since. A
+// new key does not wait: what is encrypted with it can be opened by the manifest
+// alone.
 func (c *Capture) refreshManifest(at time.Duration) error {
-	n := len(c.timeline.archive.sealed.Segments)
+	archive := c.timeline.archive
+	n, keys := len(archive.sealed.Segments), len(archive.encryption.keys)
 	pause := manifestPause(n)
-	if c.listed.err != nil {
+	if keys != c.listed.keys || c.listed.err != nil {
 		pause = manifestEvery
 	}
-	if n == c.listed.segments || at < c.listed.at+pause {
+	if n == c.listed.segments && keys == c.listed.keys || at < c.listed.at+pause {
 		return c.listed.err
 	}
 	c.listed.at, c.listed.err = at, c.saveManifest()
 	if c.listed.err == nil {
-		c.listed.segments = n
+		c.listed.segments, c.listed.keys = n, keys
 	}
 	return c.listed.err
 }

@@ -76,7 +76,11 @@ func (v *verification) chain(m *Manifest) {
 	}
 	if head := strings.ToLower(v.options.Head); head != "" && head != (&Manifest{}).Head() &&
 		!slices.ContainsFunc(m.Segments, func(s Segment) bool { return s.Chain == head }) {
-		v.found(ManifestName, fmt.Sprintf("the chain never had the known head %s: its end was cut off, or it was made anew, or that is of another recording", head))
+		text := fmt.Sprintf("the chain never had the known head %s: its end was cut off, or it was made anew, or that is of another recording", head)
+		if running(m) {
+			text += "; it still runs, and its manifest may be some minutes older than its newest segment: try again"
+		}
+		v.found(ManifestName, text)
 	}
 }
 

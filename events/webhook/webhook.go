@@ -254,7 +254,8 @@ const maxSecrets = 8
 
 // Rotate makes a new secret and returns it, once. Those before sign as well
 // until overlap has passed, or until an earlier rotation said that they end:
-// whoever rotates twice, or again because no answer came, cuts nobody off.
+// whoever rotates twice, or again because no answer came, cuts nobody off. Of too
+// many the newest and the oldest stay: those are known to somebody.
 func (s *Sender) Rotate(name string, overlap time.Duration) (string, error) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
@@ -273,9 +274,12 @@ func (s *Sender) Rotate(name string, overlap time.Duration) (string, error) {
 			if until := now.Add(overlap); old.Until.IsZero() || until.Before(old.Until) {
 				old.Until = until
 			}
-			if now.Before(old.Until) && len(all) < maxSecrets {
+			if now.Before(old.Until) {
 				all = append(all, old)
 			}
+		}
+		if n := len(all); n > maxSecrets {
+			all = slices.Delete(all, maxSecrets-1, n-1)
 		}
 		d.Secrets = all
 		return s.store(name, *d)

@@ -292,10 +292,11 @@ func TestRotationAgain(t *testing.T) {
 		signed(3, first, second, third)
 		time.Sleep(31 * time.Minute)
 		signed(2, second, third)
+		newest := ""
 		for range 20 {
-			third = rotate(time.Hour)
+			newest = rotate(time.Hour)
 		}
-		signed(8, third)
+		signed(8, second, newest)
 		signed(1, rotate(0))
 		w.stop()
 	})
