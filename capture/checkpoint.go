@@ -167,10 +167,10 @@ func restoreTimeline(spec Spec, a *archive, e *eventLog, snapshot []byte) (*time
 	return t, nil
 }
 
-// covers says that the timeline can be rebuilt from a checkpoint: everything
-// not sealed begins long enough after it. After a restart no file is open; then
-// the checkpoint tells what was when it was taken.
-func (a *archive) covers(checkpoint []byte) (frame int64, ok bool) {
+// covers says that the timeline can be rebuilt from a checkpoint, and is its frame
+// then, else -1: everything not sealed begins long enough after it. After a
+// restart no file is open; then the checkpoint tells what was when it was taken.
+func (a *archive) covers(checkpoint []byte) (frame int64) {
 	var s struct {
 		Frame  int64         `json:"frame"`
 		Events int64         `json:"events"`
@@ -178,22 +178,22 @@ func (a *archive) covers(checkpoint []byte) (frame int64, ok bool) {
 		Open   []openSegment `json:"open"`
 	}
 	if snapshot, _ := splitCheckpoint(checkpoint); json.Unmarshal(snapshot, &s) != nil {
-		return s.Frame, false
+		return -1
 	}
 	if s.Frame == 0 {
-		return s.Frame, true
+		return s.Frame
 	}
 	for _, kept := range a.rewound[min(s.Life, len(a.rewound)):] {
 		if s.Events > kept {
-			return s.Frame, false
+			return -1
 		}
 	}
 	if a.begun(s.Frame) {
-		return s.Frame, false
+		return -1
 	}
 	for _, o := range s.Open {
 		if p := a.outputs[o.Output]; p == nil || p.index < o.Index && p.reached() != math.MaxInt64 {
-			return s.Frame, false
+			return -1
 		}
 	}
 	for _, p := range a.outputs {
@@ -201,13 +201,13 @@ func (a *archive) covers(checkpoint []byte) (frame int64, ok bool) {
 		switch {
 		case p.output.What != "streams":
 			if reached < from+settle {
-				return s.Frame, false
+				return -1
 			}
 		case p.output.Format != "ogg" && from <= reached && reached < from+settle:
-			return s.Frame, false // what follows may be rendered again, by a cold decoder
+			return -1 // what follows may be rendered again, by a cold decoder
 		}
 	}
-	return s.Frame, true
+	return s.Frame
 }
 
 // begun says that a file is open that cannot be written again from a checkpoint
@@ -248,11 +248,8 @@ func (c *Capture) cut() error {
 	}
 	kept := int64(-1)
 	err := c.journal.Cut(func(checkpoint []byte) bool {
-		frame, ok := archive.covers(checkpoint)
-		if ok {
-			kept = frame
-		}
-		return ok
+		kept = archive.covers(checkpoint)
+		return kept >= 0
 	})
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)

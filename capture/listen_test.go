@@ -1,12 +1,11 @@
 package capture_test
 
 import (
-	"math"
 	"testing"
-	"unsafe"
 
 	"mixdown/encoder/encodertest"
 	"mixdown/mixer/pcm"
+	"mixdown/mixer/pcm/pcmtest"
 	"mixdown/storage"
 )
 
@@ -25,22 +24,30 @@ func (h *house) listen(m *storage.Manifest, output string) (frames []pcm.Frame, 
 	if len(segments) == 0 {
 		return nil, -1
 	}
-	// Hours of it: copies would take longer than the recording of them.
-	frames = make([]pcm.Frame, total/pcm.FrameSize+1)
-	samples := unsafe.Slice(&frames[0][0], total)
+	// Minutes of it: what grows is copied again and again.
+	frames = make([]pcm.Frame, 0, total/pcm.FrameSize+1)
+	var f pcm.Frame
 	start = segments[0].StartSample
 	at := start
 	for _, s := range segments {
 		if s.StartSample != at {
 			h.t.Errorf("%s starts at sample %d, want %d", s.Path, s.StartSample, at)
 		}
-		n, err := encodertest.ReadInto(samples, h.clear(m, s.Path))
+		part, err := encodertest.ReadFile(h.clear(m, s.Path))
 		if err != nil {
 			h.t.Fatal(err)
 		}
-		at, samples = at+int64(n), samples[n:]
+		for len(part) > 0 {
+			n := copy(f[(at-start)%pcm.FrameSize:], part)
+			part, at = part[n:], at+int64(n)
+			if (at-start)%pcm.FrameSize == 0 {
+				frames = append(frames, f)
+			}
+		}
+		if at != s.StartSample+s.Samples {
+			h.t.Errorf("%s ends at sample %d, and is said to end at %d", s.Path, at, s.StartSample+s.Samples)
+		}
 	}
-	frames = frames[:(at-start)/pcm.FrameSize]
 	if len(frames) > 0 {
 		h.looks(m, output, frames, start)
 	}
@@ -52,7 +59,7 @@ func (h *house) listen(m *storage.Manifest, output string) (frames []pcm.Frame, 
 func heard(frames []pcm.Frame, start int64, hz float64) (stretches [][2]int64) {
 	const ms = pcm.Rate / 1000
 	for i := range frames {
-		if level(&frames[i], hz) < -30 {
+		if pcmtest.FrameLevel(&frames[i], hz) < -30 {
 			continue
 		}
 		from := (start + int64(i)*pcm.FrameSize) / ms
@@ -63,19 +70,6 @@ func heard(frames []pcm.Frame, start int64, hz float64) (stretches [][2]int64) {
 		stretches = append(stretches, [2]int64{from, from + 20})
 	}
 	return stretches
-}
-
-// level is the level of a tone in one frame, in dBFS. All tones of the tests
-// have whole periods in a frame, so they do not see each other.
-//
-//go:norace
-func level(f *pcm.Frame, hz float64) float64 {
-	c := 2 * math.Cos(2*math.Pi*hz/pcm.Rate)
-	var a, b float64
-	for _, s := range f {
-		a, b = float64(s[0])+c*a-b, a
-	}
-	return 20 * math.Log10(math.Sqrt(max(0, a*a+b*b-c*a*b))/(pcm.FrameSize/2)+1e-9)
 }
 
 // near compares stretches to the given tolerance in milliseconds.

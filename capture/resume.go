@@ -283,8 +283,7 @@ func (c *Capture) rebuild(a *archive, e *eventLog, upTo time.Duration) error {
 	}
 	err := c.replay(func(candidate []byte) bool {
 		checkpoint = bytes.Clone(candidate) // the last one asked about is taken
-		_, ok := a.covers(candidate)
-		return ok
+		return a.covers(candidate) >= 0
 	}, func(r storage.Record) error {
 		if err := begin(); err != nil {
 			return err

@@ -17,6 +17,7 @@ import (
 	"mixdown/encoder/encodertest"
 	"mixdown/joiner"
 	"mixdown/mixer/pcm"
+	"mixdown/mixer/pcm/pcmtest"
 	"mixdown/storage"
 )
 
@@ -52,7 +53,7 @@ func TestRecordCommand(t *testing.T) {
 	}
 	for _, id := range []string{"mix-ogg", "streams-ogg/ann#1/ann1-mic"} {
 		frames, _ := readOutput(t, dir, *m, id)
-		if l := toneLevel(&frames[len(frames)*3/4], annHz); l > -12 || l < -17 {
+		if l := pcmtest.FrameLevel(&frames[len(frames)*3/4], annHz); l > -12 || l < -17 {
 			t.Errorf("%s: the tone has %.1f dB", id, l)
 		}
 	}
@@ -84,7 +85,7 @@ func remixes(t *testing.T, dir string, m storage.Manifest) {
 		t.Errorf("%s were recorded, %s mixed again", m.End.Sub(m.Start.Time), length)
 	}
 	f := frames(again)
-	if l := toneLevel(&f[len(f)*3/4], annHz); l > -18 || l < -23 {
+	if l := pcmtest.FrameLevel(&f[len(f)*3/4], annHz); l > -18 || l < -23 {
 		t.Errorf("mixed again 6 dB quieter the tone has %.1f dB", l)
 	}
 	if code, _, stderr := command(t, "remix", dir, "--out", "again.mp3"); code != exitUsage || !strings.Contains(stderr, ".wav") {

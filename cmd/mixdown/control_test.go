@@ -274,7 +274,7 @@ func TestListeningOverWebSocket(t *testing.T) {
 		sounds := func(hz float64) bool {
 			n := 0
 			for i := range frames[30:] {
-				if toneLevel(&frames[30+i], hz) > -25 {
+				if pcmtest.FrameLevel(&frames[30+i], hz) > -25 {
 					n++
 				}
 			}

@@ -14,6 +14,7 @@ import (
 	"mixdown/capture"
 	"mixdown/encoder/encodertest"
 	"mixdown/mixer/pcm"
+	"mixdown/mixer/pcm/pcmtest"
 	"mixdown/storage"
 )
 
@@ -266,10 +267,10 @@ func gone(t testing.TB, dir, identity string) {
 		}
 		for ; len(samples) >= pcm.FrameSize; samples = samples[pcm.FrameSize:] {
 			f := pcm.Frame(samples[:pcm.FrameSize])
-			if toneLevel(&f, 400) > -50 {
+			if pcmtest.FrameLevel(&f, 400) > -50 {
 				ann++
 			}
-			if toneLevel(&f, 1000) > -30 {
+			if pcmtest.FrameLevel(&f, 1000) > -30 {
 				bob++
 			}
 		}

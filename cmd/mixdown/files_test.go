@@ -16,6 +16,7 @@ import (
 	"mixdown/capture"
 	"mixdown/configs"
 	"mixdown/mixer/pcm"
+	"mixdown/mixer/pcm/pcmtest"
 	"mixdown/storage"
 )
 
@@ -95,7 +96,7 @@ func TestListening(t *testing.T) {
 				for i, hz := range []float64{annHz, beaHz} {
 					var levels []float64
 					for _, f := range frames(samples[pcm.Rate/2:]) {
-						levels = append(levels, toneLevel(&f, hz))
+						levels = append(levels, pcmtest.FrameLevel(&f, hz))
 					}
 					slices.Sort(levels)
 					if l := levels[len(levels)/2]; (l > -20) != want[i] || (l > -45 && !want[i]) {

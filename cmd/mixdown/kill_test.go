@@ -12,6 +12,7 @@ import (
 	"mixdown/capture"
 	"mixdown/encoder/encodertest"
 	"mixdown/mixer/pcm"
+	"mixdown/mixer/pcm/pcmtest"
 	"mixdown/storage"
 )
 
@@ -144,7 +145,7 @@ func outputs(m storage.Manifest) string {
 // lastHeard is when a tone was last heard before an instant.
 func lastHeard(frames []pcm.Frame, start time.Time, hz float64, before time.Time) time.Time {
 	for n := min(len(frames), int(before.Sub(start)/pcm.FrameTime)); n > 0; n-- {
-		if toneLevel(&frames[n-1], hz) > -30 {
+		if pcmtest.FrameLevel(&frames[n-1], hz) > -30 {
 			return start.Add(time.Duration(n) * pcm.FrameTime)
 		}
 	}

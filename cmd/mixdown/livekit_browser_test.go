@@ -18,6 +18,7 @@ import (
 	"mixdown/capture"
 	"mixdown/joiner/livekit/livekittest"
 	"mixdown/mixer/pcm"
+	"mixdown/mixer/pcm/pcmtest"
 	"mixdown/web/webtest"
 )
 
@@ -134,7 +135,7 @@ func TestLiveKitBrowsers(t *testing.T) { // alone: two browsers are enough for a
 			silent := 0
 			all := frames(tracks[output][from:to])
 			for _, f := range all {
-				if toneLevel(&f, hz) < -30 {
+				if pcmtest.FrameLevel(&f, hz) < -30 {
 					silent++
 				}
 			}

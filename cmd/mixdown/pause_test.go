@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mixdown/mixer/pcm"
+	"mixdown/mixer/pcm/pcmtest"
 )
 
 // TestPauseLeavesNothing: what is said during a pause is in no byte of the data
@@ -101,7 +102,7 @@ func notHeard(t *testing.T, heard map[string][]pcm.Frame, openHz, secretHz float
 		loud := map[float64]int{}
 		for i := range all {
 			for _, hz := range []float64{openHz, secretHz} {
-				if toneLevel(&all[i], hz) > -40 {
+				if pcmtest.FrameLevel(&all[i], hz) > -40 {
 					loud[hz]++
 				}
 			}

@@ -35,32 +35,6 @@ func ReadFile(path string) ([][2]float32, error) {
 	return samples, nil
 }
 
-// ReadInto is ReadFile into memory that is there; it returns how many samples of
-// it are filled. A file that is longer is an error.
-func ReadInto(samples [][2]float32, path string) (n int, err error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return 0, err
-	}
-	read, err := reader(filepath.Ext(path), b)
-	for err == nil {
-		var more int
-		if n == len(samples) {
-			more, err = read(make([][2]float32, 1))
-			if more > 0 {
-				return n, fmt.Errorf("%s has more than %d samples", path, n)
-			}
-			continue
-		}
-		more, err = read(samples[n:min(n+48000, len(samples))])
-		n += more
-	}
-	if err == io.EOF {
-		return n, nil
-	}
-	return n, fmt.Errorf("decode %s: %w", path, err)
-}
-
 // Decode is ReadFile for a file in memory; ext is ".ogg", ".wav" or ".flac". With
 // an error it also returns what came before.
 func Decode(ext string, file []byte) ([][2]float32, error) {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"mixdown/encoder/encodertest"
 	"mixdown/encoder/flac"
 	"mixdown/encoder/wav"
 	"mixdown/mixer/pcm"
@@ -96,7 +97,7 @@ func TestLossless(t *testing.T) {
 				if err := w.Flush(); err == nil {
 					t.Error("flush after close")
 				}
-				x, err := flac.ReadAll(bytes.NewReader(m.b))
+				x, err := encodertest.Decode(".flac", m.b)
 				if err != nil || len(x) != 20*960 {
 					t.Fatalf("%d samples, %v", len(x), err)
 				}
@@ -176,13 +177,13 @@ func TestGrowingFileIsReadable(t *testing.T) {
 		if err := w.Flush(); err != nil {
 			t.Fatal(err)
 		}
-		x, err := flac.ReadAll(bytes.NewReader(m.b))
+		x, err := encodertest.Decode(".flac", m.b)
 		if err != nil || len(x) != (n+1)*960 {
 			t.Fatalf("%d samples after %d frames, %v", len(x), n+1, err)
 		}
 	}
 	for _, cut := range []int{1, 2, 100, 5000} {
-		x, err := flac.ReadAll(bytes.NewReader(m.b[:len(m.b)-cut]))
+		x, err := encodertest.Decode(".flac", m.b[:len(m.b)-cut])
 		if err == nil || len(x)%960 != 0 || len(x) < 8*960 {
 			t.Errorf("cut by %d: %d samples, %v", cut, len(x), err)
 		}
@@ -261,6 +262,6 @@ func FuzzReadAll(f *testing.F) {
 		if len(b) > 1<<12 {
 			return
 		}
-		_, _ = flac.ReadAll(bytes.NewReader(b))
+		_, _ = encodertest.Decode(".flac", b)
 	})
 }

@@ -54,24 +54,3 @@ func (r *Reader) Read(out [][2]float32) (int, error) {
 	r.read += int64(n)
 	return n, nil
 }
-
-// ReadAll decodes a whole file at once. It is for tests; a recording can be
-// larger than memory.
-func ReadAll(r io.Reader) ([][2]float32, error) {
-	f, err := NewReader(r)
-	if err != nil {
-		return nil, err
-	}
-	var out [][2]float32
-	var buf [4096][2]float32
-	for {
-		n, err := f.Read(buf[:])
-		out = append(out, buf[:n]...)
-		if errors.Is(err, io.EOF) {
-			return out, nil
-		}
-		if err != nil {
-			return out, err
-		}
-	}
-}

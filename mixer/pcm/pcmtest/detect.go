@@ -22,6 +22,19 @@ func Level(frames []pcm.Frame, hz float64) float64 {
 	return db(2 * goertzel(row, hz) / sum)
 }
 
+// FrameLevel is Level of one frame, without a window: tones that have whole
+// periods in a frame (multiples of 50 Hz) do not see each other.
+//
+//go:norace
+func FrameLevel(f *pcm.Frame, hz float64) float64 {
+	c := 2 * math.Cos(2*math.Pi*hz/pcm.Rate)
+	var a, b float64
+	for _, s := range f {
+		a, b = float64(s[0])+c*a-b, a
+	}
+	return 20 * math.Log10(math.Sqrt(max(0, a*a+b*b-c*a*b))/(pcm.FrameSize/2)+1e-9)
+}
+
 // Speaking is those of the tones that are in frames: louder than -50 dBFS.
 func Speaking(frames []pcm.Frame, hz ...float64) []float64 {
 	var heard []float64
