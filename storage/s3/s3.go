@@ -148,8 +148,21 @@ func (b *Bucket) Put(ctx context.Context, key string, r io.ReadSeeker, o storage
 		if cannot := b.CanLock(ctx, o.Lock.Mode); errors.Is(cannot, storage.ErrNoLock) {
 			return fmt.Errorf("put %s: %w: %w", key, cannot, storage.ErrPermanent)
 		}
+	case !o.Replace && hungUp(err):
+		if found := b.compare(ctx, key, o); found == nil || errors.Is(found, storage.ErrConflict) {
+			return found
+		}
 	}
 	return b.explain("put", key, err)
+}
+
+// hungUp reports whether the connection broke while the body was on its way.
+// A server that refuses by the headers alone hangs up so, and its answer is lost
+// with the write that fails: a large object would be sent again and again
+// without ever learning that the key is taken.
+func hungUp(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op != "dial" && !op.Timeout()
 }
 
 // compare decides what it means that an object of this key exists: an earlier

@@ -215,6 +215,43 @@ func TestLostAnswer(t *testing.T) {
 	}
 }
 
+// A server that knows from the headers that the key is taken answers and hangs
+// up before it has read the body: what is there says what the answer was.
+func TestHungUp(t *testing.T) {
+	server := storagetest.StartS3(t)
+	f := newFaulty(t, server)
+	c := config(server)
+	c.Endpoint = f.URL
+	b := open(t, c)
+	content, other := bytes.Repeat([]byte("a"), 8<<20), bytes.Repeat([]byte("b"), 8<<20)
+	if err := put(t.Context(), b, "k", content); err != nil {
+		t.Fatal(err)
+	}
+	hangUp := func(w http.ResponseWriter, r *http.Request, forward http.Handler) {
+		if r.Method != http.MethodPut {
+			forward.ServeHTTP(w, r)
+			return
+		}
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err == nil {
+			err = conn.Close() // what was not read makes it a reset
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	f.spoil.Store(&hangUp)
+	if err := put(t.Context(), b, "k", content); err != nil {
+		t.Errorf("the same content: %v", err)
+	}
+	if err := put(t.Context(), b, "k", other); !errors.Is(err, storage.ErrConflict) {
+		t.Errorf("another content: %v", err)
+	}
+	if err := put(t.Context(), b, "new", content); storage.FailureOf(err) != storage.Unreachable {
+		t.Errorf("a key that nobody has: %v", err)
+	}
+}
+
 // One Put is one request: waiting and trying again is the uploader's.
 func TestNoRetries(t *testing.T) {
 	server := storagetest.StartS3(t)
