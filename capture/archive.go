@@ -183,7 +183,7 @@ func (a *archive) note(s storage.Segment) {
 func (a *archive) store(o storage.Output, dir string, from int64) (*outputStore, error) {
 	ext, _ := encoder.Ext(o.Format)
 	if a.encryption.on() {
-		o.Key = keyOf(o).Path
+		o.Key = storage.KeyFileOf(o).Path
 	}
 	if a.outputs[o.ID] == nil {
 		o = a.placed(o)

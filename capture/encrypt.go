@@ -118,20 +118,6 @@ func (e *encryption) stored() *storage.Encryption {
 	return &storage.Encryption{Scheme: crypt.Scheme, Recipients: e.to.Strings(), Keys: nonNil(e.keys)}
 }
 
-// keyOf names the key of an output: a stream has one for all its files, and so
-// have the mixes, which hold everybody's voice.
-func keyOf(o storage.Output) storage.KeyFile {
-	if o.StreamID == "" {
-		return storage.KeyFile{Of: storage.KeyOfMix, Document: storage.Document{Path: "keys/mix" + storage.EncryptedExt}}
-	}
-	return storage.KeyFile{
-		Of: storage.KeyOfStream, UserID: o.UserID, StreamID: o.StreamID,
-		Document: storage.Document{Path: path.Join("keys/streams", storage.KeyName(o.UserID), storage.KeyName(o.StreamID)+storage.EncryptedExt)},
-	}
-}
-
-var eventsKey = storage.KeyFile{Of: storage.KeyOfEvents, Document: storage.Document{Path: "keys/events" + storage.EncryptedExt}}
-
 // key is the public key to encrypt to. The first call makes the pair and
 // stores the private half, for the recipients only: seal, log, publish, as with
 // segments.
@@ -197,7 +183,7 @@ func (a *archive) final(s *segmentFile, o storage.Output) (*storage.File, error)
 	if !ok {
 		return s.draft.(*storage.File), nil
 	}
-	public, err := a.key(keyOf(o))
+	public, err := a.key(storage.KeyFileOf(o))
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +206,7 @@ func (a *archive) document(name string, plain io.Reader) (string, func(io.Writer
 			return err
 		}, nil
 	}
-	public, err := a.key(eventsKey)
+	public, err := a.key(storage.EventsKeyFile())
 	return name + storage.EncryptedExt, func(w io.Writer) error { return crypt.Encrypt(w, plain, public) }, err
 }
 

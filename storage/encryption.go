@@ -1,6 +1,10 @@
 package storage
 
-import "errors"
+import (
+	"errors"
+	"path"
+	"strings"
+)
 
 // EncryptedExt ends the name of every encrypted file of a recording. Such a
 // file is an age file (age-encryption.org/v1) and opens with the tool age.
@@ -31,6 +35,48 @@ type KeyFile struct {
 	StreamID  string `json:"streamID,omitempty"`
 	Recipient string `json:"recipient"` // the public key that the files are encrypted to
 	Document
+}
+
+// KeysDir is the folder of a recording's key files.
+const KeysDir = "keys"
+
+// KeyFileOf names the key of an output: a stream has one for all its files, and
+// so have the mixes, which hold everybody's voice.
+func KeyFileOf(o Output) KeyFile {
+	if o.StreamID == "" {
+		return KeyFile{Of: KeyOfMix, Document: Document{Path: KeysDir + "/mix" + EncryptedExt}}
+	}
+	return KeyFile{
+		Of: KeyOfStream, UserID: o.UserID, StreamID: o.StreamID,
+		Document: Document{Path: path.Join(KeysDir, "streams", KeyName(o.UserID), KeyName(o.StreamID)+EncryptedExt)},
+	}
+}
+
+// EventsKeyFile names the key of the event log.
+func EventsKeyFile() KeyFile {
+	return KeyFile{Of: KeyOfEvents, Document: Document{Path: KeysDir + "/events" + EncryptedExt}}
+}
+
+// keyPath is where the key of an output lies whose segments are in a folder.
+func keyPath(folder string) string {
+	if strings.HasPrefix(folder, "streams/") {
+		return KeysDir + "/" + folder + EncryptedExt
+	}
+	return KeyFileOf(Output{}).Path
+}
+
+// keyFileAt is what the name of a key file tells of it.
+func keyFileAt(name string) (k KeyFile, ok bool) {
+	switch k := KeyFileOf(Output{}); name {
+	case k.Path:
+		return k, true
+	case EventsKeyFile().Path:
+		return EventsKeyFile(), true
+	}
+	user, stream, ok := strings.Cut(strings.TrimPrefix(strings.TrimSuffix(name, EncryptedExt), KeysDir+"/streams/"), "/")
+	k = KeyFileOf(Output{UserID: nameOf(user), StreamID: nameOf(stream)})
+	k.Path = name // of a name that was cut, the element stands for it
+	return k, ok && stream != "" && path.Dir(path.Dir(name)) == KeysDir+"/streams" && path.Ext(name) == EncryptedExt
 }
 
 // ErrUnopened is wrapped by what opens a recording's files for one that is

@@ -31,6 +31,10 @@ type RebuildOptions struct {
 	ID, Room string                                                        // of the recording, unless an unsealed manifest tells
 	Bucket   string                                                        // the configured name of the bucket that is read
 	Probe    func(path string, r io.ReadSeeker) (samples int64, err error) // as in VerifyOptions
+
+	// Recipient is the public key to what a key file holds; of an encrypted
+	// recording only.
+	Recipient func(path string) string
 }
 
 // ErrSealed is returned by Rebuild for a recording with a sealed manifest.
@@ -118,6 +122,9 @@ func (r *rebuild) files() error {
 		}
 		names = append(names, strings.TrimPrefix(o.Key, r.prefix+"/"))
 	}
+	if err := r.keys(names); err != nil {
+		return err
+	}
 	for _, name := range names {
 		switch {
 		case name == ManifestName, name == SignatureName, name == TimeStampName:
@@ -127,7 +134,7 @@ func (r *rebuild) files() error {
 			if err := r.segment(name); err != nil {
 				return err
 			}
-		case strings.HasPrefix(name, amendmentsDir+"/"), r.m.Encryption != nil && strings.HasPrefix(name, "keys/"):
+		case strings.HasPrefix(name, amendmentsDir+"/"), r.m.Encryption != nil && strings.HasPrefix(name, KeysDir+"/"):
 			// Encryption vouches for its keys.
 		default:
 			sealed, _, err := r.read(name, nil)
@@ -141,6 +148,47 @@ func (r *rebuild) files() error {
 		return fmt.Errorf("there are no segments: %w", fs.ErrNotExist)
 	}
 	return nil
+}
+
+// keys adds the key files that are younger than the unsealed manifest, and takes
+// out those that are not there.
+func (r *rebuild) keys(names []string) error {
+	if r.m.Encryption == nil {
+		return nil
+	}
+	known := map[string]bool{}
+	r.m.Encryption.Keys = slices.DeleteFunc(r.m.Encryption.Keys, func(k KeyFile) bool {
+		known[k.Path] = slices.Contains(names, k.Path)
+		if !known[k.Path] {
+			r.leave(k.Path, "is missing: what it opens cannot be read")
+		}
+		return !known[k.Path]
+	})
+	for _, name := range names {
+		if known[name] || !strings.HasPrefix(name, KeysDir+"/") {
+			continue
+		}
+		k, ok := keyFileAt(name)
+		if !ok {
+			r.leave(name, "is no output's key")
+			continue
+		}
+		sealed, _, err := r.read(name, nil)
+		if err != nil {
+			return err
+		}
+		k.Bytes, k.SHA256 = sealed.Size, hex.EncodeToString(sealed.SHA256[:])
+		if r.options.Recipient != nil {
+			k.Recipient = r.options.Recipient(name)
+		}
+		r.m.Encryption.Keys = append(r.m.Encryption.Keys, k)
+	}
+	return nil
+}
+
+// has says that a key file is there.
+func (r *rebuild) has(key string) bool {
+	return key != "" && slices.ContainsFunc(r.m.Encryption.Keys, func(k KeyFile) bool { return k.Path == key })
 }
 
 // read hashes a file and, if probe is set, counts its samples.
@@ -168,7 +216,20 @@ type notAudioError struct{ error }
 
 func (r *rebuild) segment(name string) error {
 	part := segmentName.FindStringSubmatch(name)
+	output, ok := outputOf(part[1], part[4])
+	if !ok {
+		r.leave(name, "is in no output's folder")
+		return nil
+	}
 	sealed, samples, err := r.read(name, r.options.Probe)
+	if r.m.Encryption != nil {
+		output.Key = keyPath(part[1])
+	}
+	if errors.Is(err, ErrUnopened) && !r.has(output.Key) {
+		r.leave(name, "cannot be read: its key file is missing")
+		r.m.AppendFile(name, sealed) // should the key be found
+		return nil
+	}
 	var broken *notAudioError
 	if errors.As(err, &broken) || err == nil && samples <= 0 {
 		r.leave(name, "is no whole audio file: %v", err)
@@ -180,11 +241,6 @@ func (r *rebuild) segment(name string) error {
 	start, err := time.Parse("20060102T150405.000Z", part[3])
 	if err != nil {
 		r.leave(name, "no time: %v", err)
-		return nil
-	}
-	output, ok := outputOf(part[1], part[4])
-	if !ok {
-		r.leave(name, "is in no output's folder")
 		return nil
 	}
 	index, err := strconv.Atoi(part[2])

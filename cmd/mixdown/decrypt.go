@@ -59,7 +59,7 @@ func (d *decryptCommand) Run(ctx context.Context, p process) error {
 			return fmt.Errorf("decrypt: %w", err)
 		}
 		name := strings.TrimPrefix(o.Key, prefix+"/")
-		if strings.HasPrefix(name, "keys/") {
+		if strings.HasPrefix(name, storage.KeysDir+"/") {
 			continue
 		}
 		switch err := save(ctx, ring, o.Key, filepath.Join(d.Out, filepath.FromSlash(crypt.Plain(name)))); {

@@ -55,7 +55,7 @@ func (r *rebuildCommand) Run(ctx context.Context, p process) error {
 		full = prefix
 	}
 	m, err := storage.Rebuild(ctx, b, prefix, storage.RebuildOptions{
-		ID: path.Base(full), Room: storage.NameOfKey(path.Base(path.Dir(full))), Bucket: name, Probe: ring.Probe(probe),
+		ID: path.Base(full), Room: storage.NameOfKey(path.Base(path.Dir(full))), Bucket: name, Probe: ring.Probe(probe), Recipient: ring.Recipient,
 	})
 	if err != nil {
 		return &exitError{exitUsage, err}

@@ -23,9 +23,10 @@ type Ring struct {
 	keys map[string]age.Identity // by the path of the key file
 }
 
-// Unlock opens every key file that is left of the recording prefix. It is an
-// error if one does not open with the customer's identities; a recording in
-// the clear has none, and its ring opens everything.
+// Unlock opens every key file that is left of the recording prefix; of one that
+// is not sealed, those too that its manifest does not name yet. It is an error
+// if one does not open with the customer's identities; a recording in the clear
+// has none, and its ring opens everything.
 func Unlock(ctx context.Context, b storage.Browser, prefix string, with Identities) (*Ring, error) {
 	r := &Ring{b, map[string]age.Identity{}}
 	recording, err := storage.ReadRecording(ctx, b, prefix)
@@ -33,16 +34,44 @@ func Unlock(ctx context.Context, b storage.Browser, prefix string, with Identiti
 		return nil, err
 	}
 	for _, k := range recording.Keys() {
-		identity, err := r.unlock(ctx, path.Join(prefix, k.Path), with)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // verify says what to think of that
-		}
-		if err != nil {
+		err := r.add(ctx, prefix, k.Path, with)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // verify says what to think of one that is gone
 			return nil, fmt.Errorf("%s of recording %s: %w", k.Path, prefix, err)
 		}
-		r.keys[k.Path] = identity
+	}
+	if m := recording.Manifest; m.Encryption == nil || m.Sealed != nil {
+		return r, nil
+	}
+	for o, err := range b.List(ctx, path.Join(prefix, storage.KeysDir)+"/") {
+		if err != nil {
+			return nil, fmt.Errorf("keys of recording %s: %w", prefix, err)
+		}
+		name := strings.TrimPrefix(o.Key, strings.Trim(prefix, "/")+"/")
+		if r.keys[name] == nil {
+			_ = r.add(ctx, prefix, name, with) // nobody vouches for it: what does not open opens nothing
+		}
 	}
 	return r, nil
+}
+
+func (r *Ring) add(ctx context.Context, prefix, name string, with Identities) error {
+	identity, err := r.unlock(ctx, path.Join(prefix, name), with)
+	if err == nil {
+		r.keys[name] = identity
+	}
+	return err
+}
+
+// Recipient is the public key to what a key file holds, empty if it was not
+// opened.
+func (r *Ring) Recipient(name string) string {
+	if r == nil {
+		return ""
+	}
+	if x, ok := r.keys[name].(*age.X25519Identity); ok {
+		return x.Recipient().String()
+	}
+	return ""
 }
 
 func (r *Ring) unlock(ctx context.Context, key string, with Identities) (age.Identity, error) {
