@@ -52,8 +52,15 @@ func TestRebuildEncrypted(t *testing.T) {
 		if err := os.WriteFile(file(storage.ManifestName), old, 0o600); err != nil {
 			t.Fatal(err)
 		}
+		junk := file("keys/streams/eve/x.age")
+		if err := os.MkdirAll(filepath.Dir(junk), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(junk, []byte("junk"), 0o600); err != nil {
+			t.Fatal(err)
+		}
 		m := rebuilt(t, left, who)
-		if len(m.Segments) != len(was.Segments) || len(m.Outputs) != len(was.Outputs) || len(m.Streams) != len(was.Streams) || len(m.Rebuilt.Left) > 0 {
+		if len(m.Segments) != len(was.Segments) || len(m.Outputs) != len(was.Outputs) || len(m.Streams) != len(was.Streams) || len(m.Rebuilt.Left) != 1 {
 			t.Errorf("of %d segments, %d outputs and %d streams %d, %d and %d are there again; left out: %q",
 				len(was.Segments), len(was.Outputs), len(was.Streams), len(m.Segments), len(m.Outputs), len(m.Streams), m.Rebuilt.Left)
 		}
@@ -72,24 +79,47 @@ func TestRebuildEncrypted(t *testing.T) {
 		}
 
 		bobs := was.Encryption.Keys[slices.IndexFunc(was.Encryption.Keys, func(k storage.KeyFile) bool { return k.UserID == "bob/2" })].Path
-		if err := os.Remove(file(bobs)); err != nil {
-			t.Fatal(err)
+		of := func(output string) (n int) {
+			for _, s := range was.Segments {
+				if strings.Contains(s.Output, output) {
+					n++
+				}
+			}
+			return n
 		}
-		lost := 0
-		for _, s := range was.Segments {
-			if strings.Contains(s.Output, "bob") {
-				lost++
+		for what, spoil := range map[string]func() error{
+			"missing": func() error { return os.Remove(file(bobs)) },
+			"empty":   func() error { return os.WriteFile(file(bobs), nil, 0o600) },
+		} {
+			if err := spoil(); err != nil {
+				t.Fatal(err)
+			}
+			m = rebuilt(t, left, who)
+			if want := len(was.Segments) - of("bob"); len(m.Segments) != want || of("bob") == 0 || len(m.Rebuilt.Left) < of("bob") {
+				t.Errorf("bob's key is %s: %d segments, want %d; left out: %q", what, len(m.Segments), want, m.Rebuilt.Left)
 			}
 		}
-		m = rebuilt(t, left, who)
-		if len(m.Segments) != len(was.Segments)-lost || lost == 0 || len(m.Rebuilt.Left) != lost {
-			t.Errorf("without bob's key, %d of %d segments, %d of them his; left out: %q", len(m.Segments), len(was.Segments), lost, m.Rebuilt.Left)
+
+		// What the manifest knows needs no key.
+		anns := was.Encryption.Keys[slices.IndexFunc(was.Encryption.Keys, func(k storage.KeyFile) bool { return k.UserID == "ann" })].Path
+		if err := os.Remove(file(anns)); err != nil {
+			t.Fatal(err)
+		}
+		m = remade(t, left, who)
+		n := 0
+		for _, s := range m.Segments {
+			if strings.Contains(s.Output, "ann") {
+				n++
+			}
+		}
+		if n < 3 || n >= of("ann") || !slices.ContainsFunc(m.Encryption.Keys, func(k storage.KeyFile) bool { return k.Path == anns }) {
+			t.Errorf("ann's key is missing: %d of her %d segments, keys %+v", n, of("ann"), m.Encryption.Keys)
 		}
 	})
 }
 
-// rebuilt makes the recording r/c1 of a folder anew and verifies that.
-func rebuilt(t *testing.T, dir string, who customer) *storage.Manifest {
+// remade makes the recording r/c1 of a folder anew.
+func remade(t *testing.T, dir string, who customer) *storage.Manifest {
 	t.Helper()
 	b, err := file.Open(dir)
 	if err != nil {
@@ -103,6 +133,13 @@ func rebuilt(t *testing.T, dir string, who customer) *storage.Manifest {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return m
+}
+
+// rebuilt is remade, sealed, opened and verified.
+func rebuilt(t *testing.T, dir string, who customer) *storage.Manifest {
+	t.Helper()
+	m := remade(t, dir, who)
 	copied := *m // sealing marks it
 	raw, _, err := storage.Seal(&copied, nil)
 	if err != nil {
@@ -119,7 +156,12 @@ func rebuilt(t *testing.T, dir string, who customer) *storage.Manifest {
 	if err := os.WriteFile(filepath.Join(at, storage.ManifestName), raw, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if b, err = file.Open(sealed); err != nil {
+	b, err := file.Open(sealed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring, err := crypt.Unlock(t.Context(), b, "r/c1", crypt.Identities{who})
+	if err != nil {
 		t.Fatal(err)
 	}
 	report, err := storage.Verify(t.Context(), b, "r/c1", storage.VerifyOptions{Probe: ring.Probe(samplesOf)})

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"errors"
+	"io/fs"
 	"path"
 	"strings"
 )
@@ -57,14 +58,6 @@ func EventsKeyFile() KeyFile {
 	return KeyFile{Of: KeyOfEvents, Document: Document{Path: KeysDir + "/events" + EncryptedExt}}
 }
 
-// keyPath is where the key of an output lies whose segments are in a folder.
-func keyPath(folder string) string {
-	if strings.HasPrefix(folder, "streams/") {
-		return KeysDir + "/" + folder + EncryptedExt
-	}
-	return KeyFileOf(Output{}).Path
-}
-
 // keyFileAt is what the name of a key file tells of it.
 func keyFileAt(name string) (k KeyFile, ok bool) {
 	switch k := KeyFileOf(Output{}); name {
@@ -73,10 +66,14 @@ func keyFileAt(name string) (k KeyFile, ok bool) {
 	case EventsKeyFile().Path:
 		return EventsKeyFile(), true
 	}
-	user, stream, ok := strings.Cut(strings.TrimPrefix(strings.TrimSuffix(name, EncryptedExt), KeysDir+"/streams/"), "/")
+	rest, ok := strings.CutPrefix(strings.TrimSuffix(name, EncryptedExt), KeysDir+"/streams/")
+	user, stream, cut := strings.Cut(rest, "/")
+	if !ok || !cut || strings.Contains(stream, "/") || !strings.HasSuffix(name, EncryptedExt) || !fs.ValidPath(name) {
+		return k, false
+	}
 	k = KeyFileOf(Output{UserID: nameOf(user), StreamID: nameOf(stream)})
 	k.Path = name // of a name that was cut, the element stands for it
-	return k, ok && stream != "" && path.Dir(path.Dir(name)) == KeysDir+"/streams" && path.Ext(name) == EncryptedExt
+	return k, true
 }
 
 // ErrUnopened is wrapped by what opens a recording's files for one that is

@@ -51,7 +51,7 @@ var outputFolder = regexp.MustCompile(`^(mix|dual|streams)(?:-(\d+))?(?:/([^/]+)
 // and from an unsealed manifest if there is one, as after the loss of the
 // machine that recorded. It writes nothing. The result can be sealed.
 func Rebuild(ctx context.Context, b Browser, prefix string, o RebuildOptions) (*Manifest, error) {
-	r := &rebuild{ctx: ctx, browser: b, prefix: strings.Trim(prefix, "/"), options: o, found: map[string]Segment{}, ids: map[string]string{}, outputs: map[string]int{}}
+	r := &rebuild{ctx: ctx, browser: b, prefix: strings.Trim(prefix, "/"), options: o, found: map[string]Segment{}, ids: map[string]string{}, outputs: map[string]int{}, keyed: map[string]bool{}}
 	if err := r.base(); err != nil {
 		return nil, fmt.Errorf("rebuild %s: %w", prefix, err)
 	}
@@ -73,6 +73,7 @@ type rebuild struct {
 	known   []Segment          // of the unsealed manifest
 	ids     map[string]string  // of outputs by folder and format, as that tells
 	outputs map[string]int     // of m, by id
+	keyed   map[string]bool    // by path: a key file is there
 	found   map[string]Segment // by path; without place and chain
 }
 
@@ -150,47 +151,6 @@ func (r *rebuild) files() error {
 	return nil
 }
 
-// keys adds the key files that are younger than the unsealed manifest, and takes
-// out those that are not there.
-func (r *rebuild) keys(names []string) error {
-	if r.m.Encryption == nil {
-		return nil
-	}
-	known := map[string]bool{}
-	r.m.Encryption.Keys = slices.DeleteFunc(r.m.Encryption.Keys, func(k KeyFile) bool {
-		known[k.Path] = slices.Contains(names, k.Path)
-		if !known[k.Path] {
-			r.leave(k.Path, "is missing: what it opens cannot be read")
-		}
-		return !known[k.Path]
-	})
-	for _, name := range names {
-		if known[name] || !strings.HasPrefix(name, KeysDir+"/") {
-			continue
-		}
-		k, ok := keyFileAt(name)
-		if !ok {
-			r.leave(name, "is no output's key")
-			continue
-		}
-		sealed, _, err := r.read(name, nil)
-		if err != nil {
-			return err
-		}
-		k.Bytes, k.SHA256 = sealed.Size, hex.EncodeToString(sealed.SHA256[:])
-		if r.options.Recipient != nil {
-			k.Recipient = r.options.Recipient(name)
-		}
-		r.m.Encryption.Keys = append(r.m.Encryption.Keys, k)
-	}
-	return nil
-}
-
-// has says that a key file is there.
-func (r *rebuild) has(key string) bool {
-	return key != "" && slices.ContainsFunc(r.m.Encryption.Keys, func(k KeyFile) bool { return k.Path == key })
-}
-
 // read hashes a file and, if probe is set, counts its samples.
 func (r *rebuild) read(name string, probe func(string, io.ReadSeeker) (int64, error)) (s Sealed, samples int64, err error) {
 	f, _, err := r.browser.Open(r.ctx, path.Join(r.prefix, name))
@@ -216,19 +176,24 @@ type notAudioError struct{ error }
 
 func (r *rebuild) segment(name string) error {
 	part := segmentName.FindStringSubmatch(name)
-	output, ok := outputOf(part[1], part[4])
+	output, ok := r.outputOf(part[1], part[4])
 	if !ok {
 		r.leave(name, "is in no output's folder")
 		return nil
 	}
 	sealed, samples, err := r.read(name, r.options.Probe)
-	if r.m.Encryption != nil {
-		output.Key = keyPath(part[1])
+	if r.m.Encryption == nil {
+		output.Key = ""
 	}
-	if errors.Is(err, ErrUnopened) && !r.has(output.Key) {
-		r.leave(name, "cannot be read: its key file is missing")
-		r.m.AppendFile(name, sealed) // should the key be found
-		return nil
+	if errors.Is(err, ErrUnopened) && !r.keyed[output.Key] {
+		sum := hex.EncodeToString(sealed.SHA256[:])
+		i := slices.IndexFunc(r.known, func(k Segment) bool { return k.Path == name && k.SHA256 == sum })
+		if i < 0 {
+			r.leave(name, "cannot be read: its key file is missing, or does not open")
+			r.m.AppendFile(name, sealed)
+			return nil
+		}
+		samples, err = r.known[i].Samples, nil
 	}
 	var broken *notAudioError
 	if errors.As(err, &broken) || err == nil && samples <= 0 {
@@ -271,18 +236,20 @@ func (r *rebuild) segment(name string) error {
 }
 
 // outputOf is what the folder and the format of a segment tell of its output.
-func outputOf(folder, format string) (Output, bool) {
+func (r *rebuild) outputOf(folder, format string) (Output, bool) {
 	part := outputFolder.FindStringSubmatch(folder)
 	if part == nil || (part[1] == "streams") != (part[3] != "") {
 		return Output{}, false
 	}
 	o := Output{ID: part[1] + "-" + format, What: part[1], Format: format, Storage: []string{}}
+	o.Key = KeyFileOf(o).Path
 	if part[2] != "" {
 		o.ID += "-" + part[2]
 	}
 	if part[3] != "" {
-		o.UserID, o.StreamID = nameOf(part[3]), nameOf(part[4])
+		o.UserID, o.StreamID = r.full(nameOf(part[3])), r.full(nameOf(part[4]))
 		o.ID += "/" + o.UserID + "/" + o.StreamID
+		o.Key = path.Join(KeysDir, part[1], part[3], part[4]+EncryptedExt)
 	}
 	return o, true
 }

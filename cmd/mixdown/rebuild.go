@@ -54,9 +54,11 @@ func (r *rebuildCommand) Run(ctx context.Context, p process) error {
 	if strings.HasPrefix(r.Recording, "s3://") {
 		full = prefix
 	}
-	m, err := storage.Rebuild(ctx, b, prefix, storage.RebuildOptions{
-		ID: path.Base(full), Room: storage.NameOfKey(path.Base(path.Dir(full))), Bucket: name, Probe: ring.Probe(probe), Recipient: ring.Recipient,
-	})
+	o := storage.RebuildOptions{ID: path.Base(full), Room: storage.NameOfKey(path.Base(path.Dir(full))), Bucket: name, Probe: ring.Probe(probe)}
+	if ring != nil {
+		o.Recipient = ring.Recipient
+	}
+	m, err := storage.Rebuild(ctx, b, prefix, o)
 	if err != nil {
 		return &exitError{exitUsage, err}
 	}

@@ -1,6 +1,7 @@
 package crypt
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -47,8 +48,12 @@ func Unlock(ctx context.Context, b storage.Browser, prefix string, with Identiti
 			return nil, fmt.Errorf("keys of recording %s: %w", prefix, err)
 		}
 		name := strings.TrimPrefix(o.Key, strings.Trim(prefix, "/")+"/")
-		if r.keys[name] == nil {
-			_ = r.add(ctx, prefix, name, with) // nobody vouches for it: what does not open opens nothing
+		if r.keys[name] != nil {
+			continue
+		}
+		// Nobody vouches for it: what does not open opens nothing.
+		if err := r.add(ctx, prefix, name, with); err != nil && !errors.Is(err, errLocked) && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%s of recording %s: %w", name, prefix, err)
 		}
 	}
 	return r, nil
@@ -65,9 +70,6 @@ func (r *Ring) add(ctx context.Context, prefix, name string, with Identities) er
 // Recipient is the public key to what a key file holds, empty if it was not
 // opened.
 func (r *Ring) Recipient(name string) string {
-	if r == nil {
-		return ""
-	}
 	if x, ok := r.keys[name].(*age.X25519Identity); ok {
 		return x.Recipient().String()
 	}
@@ -80,16 +82,26 @@ func (r *Ring) unlock(ctx context.Context, key string, with Identities) (age.Ide
 		return nil, err
 	}
 	defer f.Close()
-	plain, err := age.Decrypt(f, with...)
+	wrapped, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
 	if err != nil {
-		return nil, errors.New("this identity does not open it: it was made for other recipients")
+		return nil, err
+	}
+	plain, err := age.Decrypt(bytes.NewReader(wrapped), with...)
+	if err != nil {
+		return nil, errLocked
 	}
 	all, err := age.ParseIdentities(plain)
 	if err != nil || len(all) != 1 {
-		return nil, errors.New("it holds no identity")
+		return nil, fmt.Errorf("%w, or it holds no identity", errLocked)
 	}
 	return all[0], nil
 }
+
+// errLocked says that a key file does not open.
+var errLocked = errors.New("this identity does not open it: it was made for other recipients")
+
+// maxKeyFile is more than a key file has, for however many recipients.
+const maxKeyFile = 1 << 20
 
 // Drop forgets the keys of these files: what they opened counts as erased.
 func (r *Ring) Drop(keys []storage.KeyFile) {
