@@ -51,6 +51,7 @@ type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 type Bucket struct {
 	client   *minio.Client
 	clock    *dated
+	cutOff   cutOff
 	endpoint string
 	bucket   string
 	prefix   string
@@ -127,6 +128,9 @@ func (b *Bucket) Put(ctx context.Context, key string, r io.ReadSeeker, o storage
 	if _, err := r.Seek(0, io.SeekStart); err != nil {
 		return fmt.Errorf("rewind %s: %w", key, err)
 	}
+	if done, err := b.decided(ctx, key, o); done {
+		return err
+	}
 	options := minio.PutObjectOptions{
 		ContentType:      o.ContentType,
 		DisableMultipart: true,
@@ -141,6 +145,7 @@ func (b *Bucket) Put(ctx context.Context, key string, r io.ReadSeeker, o storage
 	// The wrapper hides Close, which minio-go would call.
 	body := struct{ io.ReadSeeker }{r}
 	_, err := b.client.PutObject(ctx, b.bucket, b.prefix+key, body, o.Size, options)
+	b.cutOff.note(key, err)
 	switch status := minio.ToErrorResponse(err).StatusCode; {
 	case status == http.StatusPreconditionFailed:
 		return b.compare(ctx, key, o)
@@ -148,21 +153,8 @@ func (b *Bucket) Put(ctx context.Context, key string, r io.ReadSeeker, o storage
 		if cannot := b.CanLock(ctx, o.Lock.Mode); errors.Is(cannot, storage.ErrNoLock) {
 			return fmt.Errorf("put %s: %w: %w", key, cannot, storage.ErrPermanent)
 		}
-	case !o.Replace && hungUp(err):
-		if found := b.compare(ctx, key, o); found == nil || errors.Is(found, storage.ErrConflict) {
-			return found
-		}
 	}
 	return b.explain("put", key, err)
-}
-
-// hungUp reports whether the connection broke while the body was on its way.
-// A server that refuses by the headers alone hangs up so, and its answer is lost
-// with the write that fails: a large object would be sent again and again
-// without ever learning that the key is taken.
-func hungUp(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op != "dial" && !op.Timeout()
 }
 
 // compare decides what it means that an object of this key exists: an earlier

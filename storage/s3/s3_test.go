@@ -241,14 +241,26 @@ func TestHungUp(t *testing.T) {
 		}
 	}
 	f.spoil.Store(&hangUp)
-	if err := put(t.Context(), b, "k", content); err != nil {
-		t.Errorf("the same content: %v", err)
+	for _, test := range []struct {
+		key  string
+		data []byte
+		is   func(error) bool
+	}{
+		{"k", content, func(err error) bool { return err == nil }},
+		{"k", other, func(err error) bool { return errors.Is(err, storage.ErrConflict) }},
+		{"new", content, func(err error) bool { return err != nil && storage.FailureOf(err) == storage.Unreachable }},
+	} {
+		before := f.requests.Load()
+		if err := put(t.Context(), b, test.key, test.data); err == nil || errors.Is(err, storage.ErrConflict) || f.requests.Load() != before+1 {
+			t.Errorf("%s at first: %v, after %d requests", test.key, err, f.requests.Load()-before)
+		}
+		if err := put(t.Context(), b, test.key, test.data); !test.is(err) {
+			t.Errorf("%s at last: %v", test.key, err)
+		}
 	}
-	if err := put(t.Context(), b, "k", other); !errors.Is(err, storage.ErrConflict) {
-		t.Errorf("another content: %v", err)
-	}
-	if err := put(t.Context(), b, "new", content); storage.FailureOf(err) != storage.Unreachable {
-		t.Errorf("a key that nobody has: %v", err)
+	f.spoil.Store(nil)
+	if err := put(t.Context(), b, "new", content); err != nil {
+		t.Errorf("when the server is well again: %v", err)
 	}
 }
 
