@@ -32,8 +32,8 @@ type RebuildOptions struct {
 	Bucket   string                                                        // the configured name of the bucket that is read
 	Probe    func(path string, r io.ReadSeeker) (samples int64, err error) // as in VerifyOptions
 
-	// Recipient is the public key to what a key file holds; of an encrypted
-	// recording only.
+	// Recipient is the public key to what a key file holds, empty for one that
+	// does not open. It is nil if nobody can open any.
 	Recipient func(path string) string
 }
 
