@@ -11,15 +11,13 @@ func (r *rebuild) keys(names []string) error {
 	if r.m.Encryption == nil {
 		return nil
 	}
-	known := map[string]bool{}
 	for _, k := range r.m.Encryption.Keys {
-		known[k.Path] = true
 		if r.keyed[k.Path] = slices.Contains(names, k.Path); !r.keyed[k.Path] {
 			r.leave(k.Path, "is missing")
 		}
 	}
 	for _, name := range names {
-		if known[name] || !strings.HasPrefix(name, KeysDir+"/") {
+		if _, known := r.keyed[name]; known || !strings.HasPrefix(name, KeysDir+"/") {
 			continue
 		}
 		sealed, _, err := r.read(name, nil)

@@ -190,14 +190,20 @@ func newFaulty(t *testing.T, server storagetest.S3) *faulty {
 	return f
 }
 
-// The answer is lost after the server stored the object: the next Put finds
-// it there and is done.
-func TestLostAnswer(t *testing.T) {
+// behind is a bucket behind a proxy that can be told to spoil requests.
+func behind(t *testing.T) (*faulty, *s3.Bucket) {
+	t.Helper()
 	server := storagetest.StartS3(t)
 	f := newFaulty(t, server)
 	c := config(server)
 	c.Endpoint = f.URL
-	b := open(t, c)
+	return f, open(t, c)
+}
+
+// The answer is lost after the server stored the object: the next Put finds
+// it there and is done.
+func TestLostAnswer(t *testing.T) {
+	f, b := behind(t)
 	lose := func(w http.ResponseWriter, r *http.Request, forward http.Handler) {
 		forward.ServeHTTP(httptest.NewRecorder(), r)
 		panic(http.ErrAbortHandler)
@@ -218,11 +224,7 @@ func TestLostAnswer(t *testing.T) {
 // A server that knows from the headers that the key is taken answers and hangs
 // up before it has read the body: what is there says what the answer was.
 func TestHungUp(t *testing.T) {
-	server := storagetest.StartS3(t)
-	f := newFaulty(t, server)
-	c := config(server)
-	c.Endpoint = f.URL
-	b := open(t, c)
+	f, b := behind(t)
 	content, other := bytes.Repeat([]byte("a"), 8<<20), bytes.Repeat([]byte("b"), 8<<20)
 	if err := put(t.Context(), b, "k", content); err != nil {
 		t.Fatal(err)
@@ -266,11 +268,7 @@ func TestHungUp(t *testing.T) {
 
 // One Put is one request: waiting and trying again is the uploader's.
 func TestNoRetries(t *testing.T) {
-	server := storagetest.StartS3(t)
-	f := newFaulty(t, server)
-	c := config(server)
-	c.Endpoint = f.URL
-	b := open(t, c)
+	f, b := behind(t)
 	for _, status := range []int{409, 429, 500, 503} {
 		fail := func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 			io.Copy(io.Discard, r.Body)
@@ -290,11 +288,7 @@ func TestNoRetries(t *testing.T) {
 
 // A server that keeps no checksums is asked for the content itself.
 func TestServerWithoutChecksums(t *testing.T) {
-	server := storagetest.StartS3(t)
-	f := newFaulty(t, server)
-	c := config(server)
-	c.Endpoint = f.URL
-	b := open(t, c)
+	f, b := behind(t)
 	strip := func(w http.ResponseWriter, r *http.Request, forward http.Handler) {
 		rec := httptest.NewRecorder()
 		forward.ServeHTTP(rec, r)
